@@ -1,0 +1,119 @@
+"""The contracts of a backend and of its runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from zsq_export.planning.plan import Plan
+from zsq_export.planning.table import PlacementTable
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+class FloatPrecision(StrEnum):
+    """A floating-point precision that a device can run a model in."""
+
+    F32 = "f32"
+    BF16 = "bf16"
+    F16 = "f16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What there is of a target on this machine.
+
+    Attributes:
+        available: the runtime can be imported and the device answers.
+        runtime: "openvino 2026.4.1", or "" where missing.
+        device: model of the CPU or GPU.
+        int8_hardware: the vector or matrix int8 extension found ("avx512_vnni", ...), "" if none or unknown.
+        hint: what to do where it is not available.
+    """
+
+    available: bool
+    runtime: str
+    device: str
+    int8_hardware: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutedOp:
+    """One op as the runtime really ran it.
+
+    Attributes:
+        name: of the runtime's own op.
+        op_type: of the runtime's own op.
+        precision: "i8", "u8", "f32", "bf16", ... as the runtime reports it.
+        macs: multiply-accumulates of one sample (0 for ops without).
+    """
+
+    name: str
+    op_type: str
+    precision: str
+    macs: int
+
+
+class Runner(Protocol):
+    """A loaded model on its device."""
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Runs one batch; names are those of the ONNX model."""
+        ...
+
+    def bind(self, inputs: Arrays) -> Callable[[], None]:
+        """Prepares everything for these inputs and returns a call that does one inference and nothing else."""
+        ...
+
+    def executed_precisions(self) -> tuple[ExecutedOp, ...]:
+        """What really ran, read from the runtime."""
+        ...
+
+
+class Backend(Protocol):
+    """A target. Registered by entry point ``zsq_export.backends``; heavy imports happen inside the methods."""
+
+    name: str
+    summary: str
+    extra: str
+    """pip extra that installs the runtime ("" if it is a core dependency)."""
+
+    def placement(self) -> PlacementTable:
+        """Which tensors to quantize, and how."""
+        ...
+
+    def probe(self) -> Probe:
+        """Whether the runtime is here; never raises."""
+        ...
+
+    def lower(self, qdq: ir.Model, plan: Plan, out_dir: Path) -> tuple[str, ...]:
+        """Writes the target's file(s) into ``out_dir`` and returns their names, the one to open first.
+
+        Raises:
+            TargetUnavailableError: the runtime that is needed to lower is missing.
+        """
+        ...
+
+    def open(self, file: Path, *, threads: int | None) -> Runner:
+        """Loads a lowered file on this machine.
+
+        Raises:
+            TargetUnavailableError: no runtime, or the device refuses.
+        """
+        ...
+
+    def float_precisions(self) -> tuple[FloatPrecision, ...]:
+        """Float precisions that this device runs natively; f32 first."""
+        ...
+
+    def open_float(self, model: ir.Model, precision: FloatPrecision, *, threads: int | None) -> Runner:
+        """Loads the float model in the same runtime: the honest baseline."""
+        ...

@@ -1,0 +1,1 @@
+"""Calibrators: statistics from the model alone."""

@@ -1,0 +1,1 @@
+"""The BatchNorm-statistics inversion generator."""

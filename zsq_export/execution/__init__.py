@@ -1,0 +1,1 @@
+"""Run a graph: ONNX Runtime with taps, and a differentiable PyTorch executor."""

@@ -1,0 +1,1 @@
+"""A differentiable PyTorch executor of ONNX graphs."""

@@ -1,0 +1,1 @@
+"""Placement tables and constraints become a plan."""

@@ -1,0 +1,84 @@
+"""The plan: every tensor's qparams, every op left float with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from zsq_export.quantization.qparams import QParams
+
+PLAN_SCHEMA_VERSION = 1
+
+
+class Role(StrEnum):
+    """What a quantized tensor is to its consumers."""
+
+    ACTIVATION = "activation"
+    WEIGHT = "weight"
+    BIAS = "bias"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Use:
+    """One input slot of one node."""
+
+    node: str
+    input_index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorPlan:
+    """How one tensor is quantized and which of its readers read it through Q/DQ.
+
+    Attributes:
+        tensor: name in the folded model.
+        role: activation, weight or bias.
+        qparams: scale, zero point, dtype, axis.
+        uses: the input slots that read the quantized value; other readers keep the float one.
+        as_output: the graph output of this name is quantized and dequantized, too.
+    """
+
+    tensor: str
+    role: Role
+    qparams: QParams
+    uses: tuple[Use, ...]
+    as_output: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatOp:
+    """An op that the target could run in integers but that stays float."""
+
+    node: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasCorrection:
+    """What is added to the float bias of one node before it is quantized; one value per output channel."""
+
+    node: str
+    delta: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The result of placement + ranges for one model and one target.
+
+    Attributes:
+        target: registered name of the backend.
+        model_sha256: of the float model's file.
+        equalized: cross-layer equalization ran on the model before this plan was made, and has to run again.
+        tensors: sorted as in the graph.
+        float_ops: every op left float, with its reason.
+        bias_corrections: see there.
+    """
+
+    target: str
+    model_sha256: str
+    equalized: bool
+    tensors: tuple[TensorPlan, ...]
+    float_ops: tuple[FloatOp, ...]
+    bias_corrections: tuple[BiasCorrection, ...] = ()
+    schema_version: int = PLAN_SCHEMA_VERSION

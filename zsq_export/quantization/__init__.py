@@ -1,0 +1,1 @@
+"""Pure numerics of quantization: no graph, no files."""

@@ -1,0 +1,1 @@
+"""Fidelity, accuracy, latency and gates."""
