@@ -1,0 +1,78 @@
+"""Quantize and dequantize arrays exactly as ONNX QuantizeLinear and DequantizeLinear define it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsq_export.quantization.dtypes import QuantDtype
+from zsq_export.quantization.qparams import FloatArray, QParams
+
+IntArray = NDArray[np.integer[Any]]
+
+_CONTAINERS: dict[QuantDtype, np.dtype[Any]] = {
+    QuantDtype.INT4: np.dtype(np.int8),
+    QuantDtype.UINT4: np.dtype(np.uint8),
+    QuantDtype.INT8: np.dtype(np.int8),
+    QuantDtype.UINT8: np.dtype(np.uint8),
+    QuantDtype.INT16: np.dtype(np.int16),
+    QuantDtype.UINT16: np.dtype(np.uint16),
+    QuantDtype.INT32: np.dtype(np.int32),
+}
+
+
+def container(dtype: QuantDtype) -> np.dtype[Any]:
+    """The numpy type that holds integers of ``dtype`` (4-bit types: one integer per byte)."""
+    return _CONTAINERS[dtype]
+
+
+def broadcast_qparams(qparams: QParams, ndim: int) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Scale and zero point shaped so that they broadcast against an array of ``ndim`` axes.
+
+    Returns:
+        float32 scale and int64 zero point; 0-d for one scale per tensor.
+
+    Raises:
+        ValueError: the channel axis does not exist in an array of ``ndim`` axes.
+    """
+    scale = np.asarray(qparams.scale, dtype=np.float32)
+    zero_point = np.asarray(qparams.zero_point, dtype=np.int64)
+    if qparams.axis is None:
+        return scale.reshape(()), zero_point.reshape(())
+    if not -ndim <= qparams.axis < ndim:
+        raise ValueError(f"channel axis {qparams.axis} in an array of {ndim} axes")
+    shape = [1] * ndim
+    shape[qparams.axis] = len(qparams.scale)
+    return scale.reshape(shape), zero_point.reshape(shape)
+
+
+def quantize(array: NDArray[Any], qparams: QParams) -> IntArray:
+    """``saturate(round_half_to_even(array / scale) + zero_point)``, the division in float32.
+
+    Args:
+        array: real values of any shape.
+        qparams: scale, zero point, type and channel axis.
+
+    Returns:
+        Integers of the same shape, in the numpy type of :func:`container`.
+
+    Source: ONNX operator QuantizeLinear-21. ``narrow_range`` leaves out the smallest integer, which ONNX
+    QuantizeLinear cannot: use it for constants only.
+    """
+    scale, zero_point = broadcast_qparams(qparams, array.ndim)
+    low, high = qparams.limits
+    steps = np.rint(np.asarray(array, dtype=np.float32) / scale).astype(np.float64) + zero_point
+    return np.clip(steps, low, high).astype(container(qparams.dtype))
+
+
+def dequantize(integers: NDArray[Any], qparams: QParams) -> FloatArray:
+    """``(integers - zero_point) * scale`` in float32, as ONNX DequantizeLinear computes it."""
+    scale, zero_point = broadcast_qparams(qparams, integers.ndim)
+    return np.asarray((integers.astype(np.int64) - zero_point).astype(np.float32) * scale, dtype=np.float32)
+
+
+def fake_quantize(array: NDArray[Any], qparams: QParams) -> FloatArray:
+    """The real values that survive quantization: ``dequantize(quantize(array))``."""
+    return dequantize(quantize(array, qparams), qparams)
