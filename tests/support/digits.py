@@ -73,12 +73,13 @@ class DigitsNet(nn.Module):
 
 
 def digit_pixels() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All 1797 digits as uint8 [1797, 16, 16, 1] (bilinear from 8 x 8), with their labels."""
+    """All 1797 digits as uint8 [1797, 16, 16, 1] (bilinear from 8 x 8) and their labels, shuffled: writers come in runs."""
     bunch = load_digits()
     small = torch.tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
     large = nn.functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     pixels = large.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    return pixels, bunch.target.astype(np.int64)
+    order = np.random.default_rng(0).permutation(len(pixels))
+    return pixels[order], bunch.target.astype(np.int64)[order]
 
 
 def to_inputs(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
