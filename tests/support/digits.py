@@ -73,7 +73,7 @@ class DigitsNet(nn.Module):
 
 
 def digit_pixels() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All 1797 digits as uint8 [1797, 16, 16, 1] (bilinear from 8 x 8) and labels; shuffled, as writers come in runs."""
+    """The 1797 digits, uint8 [1797, 16, 16, 1] (bilinear from 8 x 8), and labels; shuffled, as writers come in runs."""
     bunch = load_digits()
     small = torch.tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
     large = nn.functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
