@@ -1,0 +1,66 @@
+"""From a real interval to the scale and zero point of an activation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from zsq_export.quantization.dtypes import QuantSpec
+from zsq_export.quantization.qparams import QParams
+
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+"""Scales are kept normal: float32 division by a denormal is flushed to zero by some runtimes."""
+
+EMPTY_RANGE_SCALE = 1.0
+"""Scale of a tensor that was only ever zero; zero is exact under any scale."""
+
+
+def as_scale(value: float) -> float:
+    """``value`` as a usable float32 scale: never zero, never denormal, never infinite."""
+    return float(np.float32(min(max(value, SMALLEST_SCALE), float(np.finfo(np.float32).max))))
+
+
+def qparams_from_range(minimum: float, maximum: float, spec: QuantSpec) -> QParams:
+    """One scale and zero point that cover [minimum, maximum] and represent 0 exactly.
+
+    Args:
+        minimum, maximum: the interval, in units of the tensor; it is widened to contain 0.
+        spec: integer type and symmetry. Symmetric unsigned types have their zero point at the middle (128 for uint8).
+
+    Returns:
+        Per-tensor qparams. An empty range gives a scale of 1.
+
+    Raises:
+        ValueError: a bound is NaN or infinite, or minimum > maximum.
+    """
+    if not (math.isfinite(minimum) and math.isfinite(maximum)) or minimum > maximum:
+        raise ValueError(f"[{minimum}, {maximum}] is not an interval")
+    low, high = spec.limits
+    bottom, top = min(minimum, 0.0), max(maximum, 0.0)
+    if bottom == top:
+        scale, zero_point = EMPTY_RANGE_SCALE, _middle(spec) if spec.symmetric else min(max(0, low), high)
+    elif spec.symmetric:
+        zero_point = _middle(spec)
+        scale = as_scale(max(-bottom / (zero_point - low), top / (high - zero_point)))
+    else:
+        scale = as_scale((top - bottom) / (high - low))
+        zero_point = min(max(round(low - bottom / scale), low), high)
+    return QParams(scale=(scale,), zero_point=(zero_point,), dtype=spec.dtype, narrow_range=spec.narrow_range)
+
+
+def representable_range(qparams: QParams) -> tuple[float, float]:
+    """The real interval that per-tensor qparams can express.
+
+    Raises:
+        ValueError: the qparams are per channel.
+    """
+    if len(qparams.scale) != 1:
+        raise ValueError("a single range needs per-tensor qparams")
+    low, high = qparams.limits
+    scale, zero_point = qparams.scale[0], qparams.zero_point[0]
+    return scale * (low - zero_point), scale * (high - zero_point)
+
+
+def _middle(spec: QuantSpec) -> int:
+    return 0 if spec.dtype.signed else 1 << (spec.dtype.bits - 1)
