@@ -43,7 +43,7 @@ types: $(STAMP)-lint $(INSTALLED)/.stamp ## mypy --strict on an installed copy
 	cd $(INSTALLED) && $(abspath $(BIN))/mypy --config-file $(abspath pyproject.toml) --package zsq_export
 
 imports: $(STAMP)-lint $(INSTALLED)/.stamp ## import-linter: dependencies point one way
-	PYTHONPATH=$(abspath $(INSTALLED)) $(BIN)/lint-imports --config pyproject.toml --no-cache
+	cd $(INSTALLED) && $(abspath $(BIN))/lint-imports --config $(abspath pyproject.toml) --no-cache
 
 check: lint types imports ## lint, types and imports
 
