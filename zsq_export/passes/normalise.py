@@ -1,0 +1,30 @@
+"""The order in which the float passes run."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from zsq_export.graph.shapes import infer_shapes
+from zsq_export.passes.fold_constants import FoldConstants
+from zsq_export.passes.inference_mode import InferenceMode
+from zsq_export.passes.remove_no_ops import RemoveNoOps
+from zsq_export.passes.static_reshapes import StaticReshapes
+
+
+def normalise(model: ir.Model) -> None:
+    """Brings a loaded model into the form that calibrators and planning expect, in place; outputs unchanged."""
+    _run(model, InferenceMode(), RemoveNoOps(), FoldConstants())
+    infer_shapes(model)
+    _run(model, StaticReshapes(), FoldConstants(), RemoveNoOps(), common.RemoveUnusedNodesPass())
+
+
+def settle_parameters(model: ir.Model) -> None:
+    """Last touches once BatchNorm is folded, in place."""
+    _run(model, common.RemoveUnusedNodesPass())
+
+
+def _run(model: ir.Model, *passes: ir.passes.InPlacePass) -> None:
+    """Runs the passes directly: ``Sequential`` would wrap our errors into its own."""
+    for item in passes:
+        item(model)
