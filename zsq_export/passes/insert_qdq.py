@@ -1,0 +1,162 @@
+"""The plan becomes part of the graph: QuantizeLinear and DequantizeLinear where it says so."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from zsq_export.errors import PlanError
+from zsq_export.graph.opset import upgrade_opset
+from zsq_export.graph.shapes import infer_shapes
+from zsq_export.graph.topology import constant_value, node_by_name, value_by_name
+from zsq_export.passes.editing import Editor
+from zsq_export.planning.plan import Plan, Role, TensorPlan
+from zsq_export.quantization.dtypes import QuantDtype
+from zsq_export.quantization.linear import quantize
+from zsq_export.quantization.qparams import QParams
+
+_OPSET_OF_WIDE_TYPES = 21
+_IN_OPSET_17 = frozenset({QuantDtype.INT8, QuantDtype.UINT8, QuantDtype.INT32})
+_IR_TYPES: dict[QuantDtype, ir.DataType] = {dtype: ir.DataType[dtype.name] for dtype in QuantDtype}
+_FOUR_BIT = {QuantDtype.INT4: ml_dtypes.int4, QuantDtype.UINT4: ml_dtypes.uint4}
+
+
+class InsertQdq(ir.passes.InPlacePass):
+    """Inserts quantization as the plan lists it. Every tensor keeps its name; all uses of one tensor share one pair.
+
+    1. ACTIVATION: ``t -> QuantizeLinear -> DequantizeLinear``; the listed uses read the result, others still read ``t``.
+    2. ACTIVATION with ``as_output``: the graph output called ``t`` is the dequantized tensor; the float one before it
+       is renamed to ``t_float``.
+    3. WEIGHT and BIAS: an integer initializer and a DequantizeLinear. The float initializer goes when nobody reads it.
+    4. int32 has no zero-point input: ONNX Runtime wants it absent or zero.
+    5. 16-bit and 4-bit types raise the model to operator set 21, the first that has them.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the rules.
+
+        Raises:
+            PlanError: the plan names a node, slot or tensor that the model does not have, or an integer type that the
+                role does not allow.
+        """
+        if any(item.qparams.dtype not in _IN_OPSET_17 for item in self.plan.tensors):
+            upgrade_opset(model, _OPSET_OF_WIDE_TYPES)
+        editor = Editor(model)
+        nodes, values = node_by_name(model), value_by_name(model)
+        for item in self.plan.tensors:
+            if item.tensor not in values:
+                raise PlanError(f"the plan quantizes tensor {item.tensor!r}, which the model does not have",
+                                hint="make the plan again for this model")  # fmt: skip
+            slots = [_slot(nodes, item, use.node, use.input_index) for use in item.uses]
+            _insert(editor, item, values[item.tensor], slots)
+        return editor.result()
+
+
+def _slot(nodes: dict[str, ir.Node], item: TensorPlan, name: str, index: int) -> tuple[ir.Node, int]:
+    node = nodes.get(name)
+    if node is None:
+        raise PlanError(f"tensor {item.tensor!r} is planned for node {name!r}, which the model does not have",
+                        hint="make the plan again for this model")  # fmt: skip
+    value = node.inputs[index] if 0 <= index < len(node.inputs) else None
+    if value is None or value.name != item.tensor:
+        found = "nothing" if value is None else repr(value.name)
+        raise PlanError(f"input {index} of node {name!r} reads {found}, not {item.tensor!r} as planned",
+                        hint="make the plan again for this model")  # fmt: skip
+    return node, index
+
+
+def _insert(editor: Editor, item: TensorPlan, value: ir.Value, slots: list[tuple[ir.Node, int]]) -> None:
+    if item.role is Role.ACTIVATION:
+        dequantized = _activation_pair(editor, item, value)
+    else:
+        dequantized = _constant(editor, item, value)
+    for node, index in slots:
+        editor.set_input(node, index, dequantized)
+    if item.as_output:
+        _make_output(editor, value, dequantized)
+
+
+def _activation_pair(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Value:
+    name = item.tensor
+    scale, zero_point, attributes = _parameters(editor, item.qparams, name)
+    quantized = editor.node("QuantizeLinear", [value, scale, zero_point], like=value, value_name=f"{name}_quantized",
+                            node_name=f"{name}_QuantizeLinear", attributes=attributes)  # fmt: skip
+    quantized.outputs[0].type = ir.TensorType(_IR_TYPES[item.qparams.dtype])
+    dequantized = _dequantize(editor, quantized.outputs[0], value, item, (scale, zero_point), attributes)
+    producer = value.producer()
+    if producer is None:
+        _prepend(editor.graph, [quantized, dequantized])
+    else:
+        editor.graph.insert_after(producer, [quantized, dequantized])
+    return dequantized.outputs[0]
+
+
+def _constant(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Value:
+    array = constant_value(value)
+    if array is None:
+        raise PlanError(f"tensor {item.tensor!r} is planned as {item.role.value} but it is no constant",
+                        hint="plan it as activation")  # fmt: skip
+    integers = _as_stored(quantize(array, item.qparams), item.qparams.dtype)
+    stored = editor.constant(integers, f"{item.tensor}_quantized", _IR_TYPES[item.qparams.dtype])
+    scale, zero_point, attributes = _parameters(editor, item.qparams, item.tensor)
+    node = _dequantize(editor, stored, value, item, (scale, zero_point), attributes)
+    _prepend(editor.graph, [node])
+    return node.outputs[0]
+
+
+def _dequantize(
+    editor: Editor,
+    source: ir.Value,
+    like: ir.Value,
+    item: TensorPlan,
+    parameters: tuple[ir.Value, ir.Value | None],
+    attributes: dict[str, int | float | list[int] | str],
+) -> ir.Node:
+    inputs: list[ir.Value | None] = [source, parameters[0]]
+    if parameters[1] is not None:
+        inputs.append(parameters[1])
+    return editor.node("DequantizeLinear", inputs, like=like, value_name=f"{item.tensor}_dequantized",
+                       node_name=f"{item.tensor}_DequantizeLinear", attributes=attributes)  # fmt: skip
+
+
+def _parameters(
+    editor: Editor, qparams: QParams, name: str
+) -> tuple[ir.Value, ir.Value | None, dict[str, int | float | list[int] | str]]:
+    """Scale and zero point as initializers, and the attributes that both nodes carry."""
+    shape = () if qparams.axis is None else (-1,)
+    scale = editor.constant(np.array(qparams.scale, dtype=np.float32).reshape(shape), f"{name}_scale")
+    attributes: dict[str, int | float | list[int] | str] = {} if qparams.axis is None else {"axis": qparams.axis}
+    if qparams.dtype is QuantDtype.INT32:
+        if any(qparams.zero_point):
+            raise PlanError(f"tensor {name!r}: an int32 tensor needs zero point 0", hint="edit the plan")
+        return scale, None, attributes
+    integers = np.array(qparams.zero_point, dtype=np.int64).reshape(shape)
+    zero_point = editor.constant(
+        _as_stored(integers, qparams.dtype), f"{name}_zero_point", _IR_TYPES[qparams.dtype]
+    )
+    return scale, zero_point, attributes
+
+
+def _as_stored(integers: NDArray[np.integer], dtype: QuantDtype) -> NDArray[np.generic]:  # type: ignore[type-arg]
+    """Integers in the numpy type that the ONNX tensor is made from."""
+    return integers.astype(_FOUR_BIT.get(dtype, dtype.value))
+
+
+def _make_output(editor: Editor, value: ir.Value, dequantized: ir.Value) -> None:
+    if not value.is_graph_output() or value.is_graph_input():
+        raise PlanError(f"tensor {value.name!r} is planned as an output, which it is not", hint="edit the plan")
+    outputs, name = editor.graph.outputs, value.name
+    outputs[[item is value for item in outputs].index(True)] = dequantized
+    value.name = editor.new_value_name(f"{name}_float")
+    dequantized.name = name
+
+
+def _prepend(graph: ir.Graph, nodes: list[ir.Node]) -> None:
+    """Puts nodes that need no other node first."""
+    graph.insert_before(graph[0], nodes)
