@@ -1,4 +1,4 @@
-"""Pictures in, model input out: reading, resizing, cropping and normalising. A leaf that calibration and validation share."""
+"""Pictures in, model input out: reading, resizing, cropping, normalising. Calibration and validation share it."""
 
 from __future__ import annotations
 

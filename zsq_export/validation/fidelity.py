@@ -1,0 +1,98 @@
+"""One pass over the data: the quantized model on its device against the float model in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zsq_export.errors import ArtifactError
+from zsq_export.validation.accuracy import AccuracyMeter
+from zsq_export.validation.comparison import OutputMeter, class_scores
+from zsq_export.validation.figures import Accuracy, InputOrigin, OutputFidelity
+from zsq_export.validation.running import Outputs, Run, run_padded
+from zsq_export.validation.samples import Batch, Samples
+
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFigures:
+    """What one pass over the data gives.
+
+    Attributes:
+        outputs: per graph output, in the model's order.
+        accuracy: None without labels or class scores.
+    """
+
+    outputs: tuple[OutputFidelity, ...]
+    accuracy: Accuracy | None
+
+
+class OutputComparison:
+    """Collects the figures of every output, batch by batch."""
+
+    def __init__(self, inputs: InputOrigin) -> None:
+        self._inputs = inputs
+        self._meters: dict[str, OutputMeter] = {}
+        self._accuracy: AccuracyMeter | None = None
+
+    def add(self, reference: Outputs, other: Outputs, batch: Batch) -> None:
+        """Adds the outputs of one batch.
+
+        Raises:
+            ArtifactError: an output is missing or has another shape than the reference.
+            DataError: a label that the model has no class for.
+        """
+        for name, expected in reference.items():
+            _check_output(name, expected.shape, other)
+            self._meters.setdefault(name, OutputMeter(name, self._inputs)).add(expected, other[name])
+        if batch.labels is not None:
+            self._add_labelled(reference, other, batch)
+
+    def result(self) -> OutputFigures:
+        """The figures over all batches."""
+        return OutputFigures(
+            outputs=tuple(meter.result() for meter in self._meters.values()),
+            accuracy=None if self._accuracy is None else self._accuracy.result(),
+        )
+
+    def _add_labelled(self, reference: Outputs, other: Outputs, batch: Batch) -> None:
+        scored = ((name, class_scores(array)) for name, array in reference.items())
+        name, scores = next(((name, scores) for name, scores in scored if scores is not None), ("", None))
+        if scores is None or batch.labels is None:
+            return
+        if self._accuracy is None:
+            self._accuracy = AccuracyMeter(name, self._inputs)
+        self._accuracy.add(scores, other[name].reshape(scores.shape), batch.labels)
+
+
+def measure_outputs(
+    reference: Run, quantized: Run, samples: Samples, batch_size: int, progress: Progress
+) -> OutputFigures:
+    """Compares two models on all samples.
+
+    Args:
+        reference: the float model.
+        quantized: the quantized one.
+        samples: inputs, with labels where accuracy is wanted.
+        batch_size: samples per run.
+        progress: told what is being done and how far it is.
+    """
+    comparison = OutputComparison(samples.origin)
+    done = 0
+    for batch in samples.batches(batch_size):
+        expected, found = (run_padded(run, batch.feeds, batch_size) for run in (reference, quantized))
+        comparison.add(expected, found, batch)
+        done += batch_size
+        progress("comparing outputs", min(1.0, done / len(samples)))
+    return comparison.result()
+
+
+def _check_output(name: str, shape: tuple[int, ...], other: Outputs) -> None:
+    if name not in other:
+        raise ArtifactError(f"the artifact has no output {name!r}, only: {', '.join(other)}", hint="convert it again")
+    if other[name].shape != shape:
+        raise ArtifactError(
+            f"output {name!r} of the artifact has shape {list(other[name].shape)}, the float model's has {list(shape)}",
+            hint="convert the model again",
+        )

@@ -1,0 +1,97 @@
+"""Limits on measured figures. A figure that was not measured does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zsq_export.errors import GateFailedError
+from zsq_export.validation.report_types import GateResult, ValidationReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """Limits; None: not asked for.
+
+    Attributes:
+        min_agreement: smallest top-1 agreement with the float model, percent.
+        max_accuracy_drop: largest loss of top-1 accuracy, points.
+        min_speedup: smallest speed-up against the fastest float precision of the device, times.
+    """
+
+    min_agreement: float | None = None
+    max_accuracy_drop: float | None = None
+    min_speedup: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    """One gate: its limit, its figure (or why there is none), its unit, and which side of the limit is good."""
+
+    name: str
+    limit: Callable[[Gates], float | None]
+    figure: Callable[[ValidationReport], float | str]
+    unit: str
+    at_least: bool
+
+
+def evaluate_gates(gates: Gates, report: ValidationReport) -> tuple[GateResult, ...]:
+    """Holds every limit that was given against its figure."""
+    return tuple(_evaluate(rule, limit, report) for rule in _RULES if (limit := rule.limit(gates)) is not None)
+
+
+def require_gates(results: tuple[GateResult, ...]) -> None:
+    """Turns failed gates into the error that sets the exit code.
+
+    Raises:
+        GateFailedError: names every gate that failed.
+    """
+    failed = [result for result in results if not result.passed]
+    if failed:
+        raise GateFailedError("; ".join(result.reason for result in failed))
+
+
+def _evaluate(rule: _Rule, limit: float, report: ValidationReport) -> GateResult:
+    figure = rule.figure(report)
+    if isinstance(figure, str):
+        reason = f"gate {rule.name} cannot be measured: {figure}"
+        return GateResult(name=rule.name, limit=limit, measured=None, unit=rule.unit, passed=False, reason=reason)
+    passed = figure >= limit if rule.at_least else figure <= limit
+    bound = "at least" if rule.at_least else "at most"
+    verdict = "passed" if passed else "failed"
+    reason = f"gate {rule.name} {verdict}: {figure:.2f} {rule.unit}, {bound} {limit:g} wanted{_mark(rule, report)}"
+    return GateResult(name=rule.name, limit=limit, measured=figure, unit=rule.unit, passed=passed, reason=reason)
+
+
+def _mark(rule: _Rule, report: ValidationReport) -> str:
+    return "" if rule.name == _SPEEDUP else f" (on {report.inputs.origin.value} inputs)"
+
+
+def _agreement(report: ValidationReport) -> float | str:
+    return "no output holds class scores" if report.agreement is None else report.agreement.percent
+
+
+def _accuracy_drop(report: ValidationReport) -> float | str:
+    if report.accuracy is not None:
+        return report.accuracy.drop
+    if report.inputs.labelled:
+        return "no output holds class scores"
+    return "it needs labelled data, give it with --data"
+
+
+def _speedup(report: ValidationReport) -> float | str:
+    return "latency was not measured" if report.latency is None else report.latency.against_best.ratio
+
+
+_SPEEDUP = "min-speedup"
+_RULES = (
+    _Rule(name="min-agreement", limit=lambda gates: gates.min_agreement, figure=_agreement, unit="%", at_least=True),
+    _Rule(
+        name="max-accuracy-drop",
+        limit=lambda gates: gates.max_accuracy_drop,
+        figure=_accuracy_drop,
+        unit="points",
+        at_least=False,
+    ),
+    _Rule(name=_SPEEDUP, limit=lambda gates: gates.min_speedup, figure=_speedup, unit="times", at_least=True),
+)
