@@ -1,7 +1,7 @@
 """A calibration on the disk: statistics, inputs, preprocessing and provenance in one .npz file.
 
-The member ``header`` is UTF-8 JSON; ``input.<i>`` and ``<field>.<i>`` are the arrays of the i-th input and tensor that it
-names. Written by NumPy, which stamps no time: same calibration, same bytes.
+The member ``header`` is UTF-8 JSON; ``input.<i>`` and ``<field>.<i>`` are the arrays of the i-th input and tensor
+that it names. Written by NumPy, which stamps no time: same calibration, same bytes.
 """
 
 from __future__ import annotations
