@@ -1,0 +1,127 @@
+"""The report as tables in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from zsq_export.reporting.wording import decibels, milliseconds, origin_mark, percent, share, size
+from zsq_export.validation.figures import Latency, OutputFidelity
+from zsq_export.validation.report_types import Severity, ValidationReport
+
+_STYLES = {Severity.WARNING: "bold yellow", Severity.NOTE: "cyan", Severity.GOOD: "green"}
+_MARKS = {Severity.WARNING: "!", Severity.NOTE: "i", Severity.GOOD: "✓"}
+
+
+def print_report(report: ValidationReport, console: Console, *, worst: int = 5) -> None:
+    """Prints the report.
+
+    Args:
+        report: to print.
+        console: usually on stderr; stdout belongs to ``--json``.
+        worst: how many of the worst layers to show.
+    """
+    console.print(f"[bold]{escape(report.model)}[/] on [bold]{escape(report.target)}[/]", highlight=False)
+    console.print(f"{escape(_where(report))}\nmeasured on {escape(_inputs(report))}\n", style="dim", highlight=False)
+    console.print(_summary(report))
+    if report.latency is not None:
+        console.print(_latency(report.latency))
+    if report.layers is not None and report.layers.layers:
+        console.print(_layers(report, worst))
+    if report.gates:
+        console.print(_gates(report))
+    for finding in report.findings:
+        mark = f"[{_STYLES[finding.severity]}]{_MARKS[finding.severity]}[/]"
+        console.print(f" {mark} {escape(finding.text)}", highlight=False)
+
+
+def _where(report: ValidationReport) -> str:
+    environment = report.environment
+    parts = (environment.runtime, environment.device, environment.int8_hardware, environment.platform)
+    return ", ".join(part for part in parts if part)
+
+
+def _inputs(report: ValidationReport) -> str:
+    return f"{report.inputs.description} ({report.inputs.origin.value})"
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """First column left, the others right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
+def _summary(report: ValidationReport) -> Table:
+    rows = [*_accuracy_rows(report)]
+    for output in report.outputs:
+        rows += _output_rows(output)
+    rows.append(("multiply-accumulates in int8", share(report.executed.int8_mac_share), "", ""))
+    rows.append(("size", f"{size(report.float_bytes)} → {size(report.quantized_bytes)}", "", ""))
+    return _table("Quantized against float", ("figure", "value", "n", "inputs"), rows)
+
+
+def _accuracy_rows(report: ValidationReport) -> list[tuple[str, str, str, str]]:
+    accuracy = report.accuracy
+    if accuracy is None:
+        return []
+    tail = (str(accuracy.samples), origin_mark(accuracy.inputs))
+    change = f"{-accuracy.drop:+.2f} ± {accuracy.drop_standard_error:.2f} points"
+    rows = [
+        ("top-1 float → int8", f"{accuracy.top1_float:.2f} → {percent(accuracy.top1_quantized)}", *tail),
+        ("top-1 difference", change, *tail),
+    ]
+    if accuracy.top5_float is not None:
+        rows.append(("top-5 float → int8", f"{accuracy.top5_float:.2f} → {percent(accuracy.top5_quantized)}", *tail))
+    return rows
+
+
+def _output_rows(output: OutputFidelity) -> list[tuple[str, str, str, str]]:
+    tail = (str(output.samples), origin_mark(output.inputs))
+    rows = []
+    if output.agreement is not None:
+        agreement = f"{output.agreement.percent:.2f} ± {output.agreement.standard_error:.2f} %"
+        rows.append((f"top-1 agreement, {output.output}", agreement, *tail))
+    rows.append((f"SQNR, {output.output}", decibels(output.sqnr_db), *tail))
+    rows.append((f"cosine similarity, {output.output}", f"{output.cosine:.5f}", *tail))
+    return rows
+
+
+def _latency(latency: Latency) -> Table:
+    speedups = {entry.baseline: entry for entry in latency.speedups}
+    rows = []
+    for series in latency.series:
+        entry = speedups.get(series.label)
+        ratio = f"{entry.ratio:.2f} × ({entry.low:.2f}–{entry.high:.2f})" if entry else ""
+        spread = f"{milliseconds(series.q25_ms)} – {milliseconds(series.q75_ms)}"
+        rows.append((series.label, milliseconds(series.median_ms), spread, str(series.rounds), ratio))
+    threads = "the runtime's own number of threads" if latency.threads is None else f"{latency.threads} threads"
+    title = f"Latency, batch {latency.batch_size}, {threads}, {origin_mark(latency.inputs)} inputs"
+    return _table(title, ("model", "median", "quartiles", "rounds", "int8 speed-up (95 %)"), rows)
+
+
+def _layers(report: ValidationReport, worst: int) -> Table:
+    assert report.layers is not None
+    rows = [(layer.node, layer.op_type, decibels(layer.sqnr_db)) for layer in report.layers.layers[:worst]]
+    mark = origin_mark(report.layers.inputs)
+    title = f"Worst layers, n = {report.layers.samples}, {mark}, of {len(report.layers.layers)}"
+    return _table(title, ("node", "op", "SQNR"), rows)
+
+
+def _gates(report: ValidationReport) -> Table:
+    rows = [
+        (
+            gate.name,
+            f"{gate.limit:g} {gate.unit}",
+            "–" if gate.measured is None else f"{gate.measured:.2f} {gate.unit}",
+            "passed" if gate.passed else "FAILED",
+        )
+        for gate in report.gates
+    ]
+    return _table("Gates", ("gate", "limit", "measured", "result"), rows)
