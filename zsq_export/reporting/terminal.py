@@ -26,13 +26,13 @@ def print_report(report: ValidationReport, console: Console, *, worst: int = 5) 
     """
     console.print(f"[bold]{escape(report.model)}[/] on [bold]{escape(report.target)}[/]", highlight=False)
     console.print(f"{escape(_where(report))}\nmeasured on {escape(_inputs(report))}\n", style="dim", highlight=False)
-    console.print(_summary(report))
+    _print_table(console, *_summary(report))
     if report.latency is not None:
-        console.print(_latency(report.latency))
+        _print_table(console, *_latency(report.latency))
     if report.layers is not None and report.layers.layers:
-        console.print(_layers(report, worst))
+        _print_table(console, *_layers(report, worst))
     if report.gates:
-        console.print(_gates(report))
+        _print_table(console, *_gates(report))
     for finding in report.findings:
         mark = f"[{_STYLES[finding.severity]}]{_MARKS[finding.severity]}[/]"
         console.print(f" {mark} {escape(finding.text)}", highlight=False)
@@ -48,23 +48,28 @@ def _inputs(report: ValidationReport) -> str:
     return f"{report.inputs.description} ({report.inputs.origin.value})"
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """First column left, the others right."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+_Rows = Iterable[Sequence[str]]
+_Content = tuple[str, Sequence[str], _Rows]
+
+
+def _print_table(console: Console, title: str, columns: Sequence[str], rows: _Rows) -> None:
+    """First column left, the others right; the title is a line of its own, which a narrow table does not wrap."""
+    table = Table(header_style="dim")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    return table
+    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(table)
 
 
-def _summary(report: ValidationReport) -> Table:
+def _summary(report: ValidationReport) -> _Content:
     rows = [*_accuracy_rows(report)]
     for output in report.outputs:
         rows += _output_rows(output)
     rows.append(("multiply-accumulates in int8", share(report.executed.int8_mac_share), "", ""))
     rows.append(("size", f"{size(report.float_bytes)} → {size(report.quantized_bytes)}", "", ""))
-    return _table("Quantized against float", ("figure", "value", "n", "inputs"), rows)
+    return ("Quantized against float", ("figure", "value", "n", "inputs"), rows)
 
 
 def _accuracy_rows(report: ValidationReport) -> list[tuple[str, str, str, str]]:
@@ -93,7 +98,7 @@ def _output_rows(output: OutputFidelity) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _latency(latency: Latency) -> Table:
+def _latency(latency: Latency) -> _Content:
     speedups = {entry.baseline: entry for entry in latency.speedups}
     rows = []
     for series in latency.series:
@@ -103,18 +108,18 @@ def _latency(latency: Latency) -> Table:
         rows.append((series.label, milliseconds(series.median_ms), spread, str(series.rounds), ratio))
     threads = "the runtime's own number of threads" if latency.threads is None else f"{latency.threads} threads"
     title = f"Latency, batch {latency.batch_size}, {threads}, {origin_mark(latency.inputs)} inputs"
-    return _table(title, ("model", "median", "quartiles", "rounds", "int8 speed-up (95 %)"), rows)
+    return (title, ("model", "median", "quartiles", "rounds", "int8 speed-up (95 %)"), rows)
 
 
-def _layers(report: ValidationReport, worst: int) -> Table:
+def _layers(report: ValidationReport, worst: int) -> _Content:
     assert report.layers is not None
     rows = [(layer.node, layer.op_type, decibels(layer.sqnr_db)) for layer in report.layers.layers[:worst]]
     mark = origin_mark(report.layers.inputs)
     title = f"Worst layers, n = {report.layers.samples}, {mark}, of {len(report.layers.layers)}"
-    return _table(title, ("node", "op", "SQNR"), rows)
+    return (title, ("node", "op", "SQNR"), rows)
 
 
-def _gates(report: ValidationReport) -> Table:
+def _gates(report: ValidationReport) -> _Content:
     rows = [
         (
             gate.name,
@@ -124,4 +129,4 @@ def _gates(report: ValidationReport) -> Table:
         )
         for gate in report.gates
     ]
-    return _table("Gates", ("gate", "limit", "measured", "result"), rows)
+    return ("Gates", ("gate", "limit", "measured", "result"), rows)

@@ -76,4 +76,5 @@ def paired_standard_error(first: NDArray[np.bool_], second: NDArray[np.bool_]) -
 
 def _in_top5(scores: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     own = np.take_along_axis(scores, labels[:, None], axis=1)
-    return (scores > own).sum(axis=1) < 5
+    within: NDArray[np.bool_] = (scores > own).sum(axis=1) < 5
+    return within

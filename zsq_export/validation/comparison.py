@@ -106,8 +106,8 @@ def _cosines(reference: FloatArray, other: FloatArray) -> NDArray[np.float64]:
     products = np.sum(first * second, axis=1)
     equal = np.all(first == second, axis=1).astype(np.float64)
     usable = np.isfinite(lengths) & (lengths > 0)
-    cosines = np.where(usable, products / np.where(usable, lengths, 1), equal)
-    return np.clip(cosines, -1, 1)
+    cosines: NDArray[np.float64] = np.where(usable, products / np.where(usable, lengths, 1), equal)
+    return cosines.clip(-1, 1)
 
 
 def _largest_difference(reference: FloatArray, other: FloatArray) -> float:

@@ -13,7 +13,7 @@ from zsq_export.graph.prepared import InputInfo
 from zsq_export.graph.topology import is_float
 from zsq_export.validation.comparison import SignalMeter
 from zsq_export.validation.fidelity import OutputComparison, Progress
-from zsq_export.validation.figures import InputOrigin, LayerFidelity, LayerReport, OutputFidelity
+from zsq_export.validation.figures import LayerFidelity, LayerReport, OutputFidelity
 from zsq_export.validation.running import Outputs, Run, fixed_batch, run_padded
 from zsq_export.validation.samples import Batch, Samples
 
@@ -53,7 +53,13 @@ def shared_layers(reference: ir.Model, qdq: ir.Model) -> tuple[Layer, ...]:
 
 
 def measure_layers(
-    reference: ir.Model, qdq: Path, samples: Samples, inputs: Sequence[InputInfo], progress: Progress
+    reference: ir.Model,
+    qdq: Path,
+    samples: Samples,
+    inputs: Sequence[InputInfo],
+    *,
+    batch_size: int,
+    progress: Progress,
 ) -> LayerReport:
     """SQNR of every computed tensor of the QDQ model against the float one, both in ONNX Runtime, unoptimised.
 
@@ -62,6 +68,7 @@ def measure_layers(
         qdq: file of the QDQ model.
         samples: inputs; a few are enough, labels are not looked at.
         inputs: of the model.
+        batch_size: at most so many samples per run.
         progress: told what is being done and how far it is.
 
     Returns:
@@ -72,7 +79,7 @@ def measure_layers(
     sessions = [OrtSession(model, taps=_inner(reference, names), optimize=False) for model in (reference, qdq)]
     meters = {name: SignalMeter() for name in names}
     done = 0
-    for batch, traces in _run_both(sessions[0].run, sessions[1].run, samples, inputs):
+    for batch, traces in _run_both(sessions[0].run, sessions[1].run, samples, inputs, batch_size):
         for name, meter in meters.items():
             meter.add(traces[0][name], traces[1][name])
         done += len(next(iter(batch.feeds.values())))
@@ -103,18 +110,18 @@ def _inner(reference: ir.Model, names: Sequence[str]) -> list[str]:
 
 
 def _run_both(
-    first: Run, second: Run, samples: Samples, inputs: Sequence[InputInfo]
+    first: Run, second: Run, samples: Samples, inputs: Sequence[InputInfo], limit: int
 ) -> Iterator[tuple[Batch, tuple[Outputs, Outputs]]]:
     """Traces of both models, in batches whose tapped tensors fit the memory bound."""
-    size = fixed_batch(inputs) or _tap_batch(first, samples)
+    size = fixed_batch(inputs) or _tap_batch(first, samples, limit)
     for batch in samples.batches(size):
         yield batch, (run_padded(first, batch.feeds, size), run_padded(second, batch.feeds, size))
 
 
-def _tap_batch(run: Run, samples: Samples) -> int:
+def _tap_batch(run: Run, samples: Samples, limit: int) -> int:
     trace = run(samples.read(range(1)))
     size = sum(array.nbytes for array in trace.values())
-    return max(1, min(_LARGEST_BATCH, len(samples), _TAP_BYTES // max(size, 1)))
+    return max(1, min(limit, _LARGEST_BATCH, len(samples), _TAP_BYTES // max(size, 1)))
 
 
 def _report(layers: Sequence[Layer], meters: dict[str, SignalMeter], samples: Samples) -> LayerReport:
@@ -129,5 +136,4 @@ def _report(layers: Sequence[Layer], meters: dict[str, SignalMeter], samples: Sa
         for layer in layers
     ]
     worst_first = sorted(found, key=lambda layer: (layer.sqnr_db, layer.position))
-    origin: InputOrigin = samples.origin
-    return LayerReport(layers=tuple(worst_first), samples=len(samples), inputs=origin)
+    return LayerReport(layers=tuple(worst_first), samples=len(samples), inputs=samples.origin)

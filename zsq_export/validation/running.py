@@ -24,13 +24,31 @@ def fixed_batch(inputs: Sequence[InputInfo]) -> int | None:
     return next((info.shape[0] for info in inputs if info.shape and info.shape[0] is not None), None)
 
 
-def choose_batch(samples: Samples, inputs: Sequence[InputInfo]) -> int:
-    """Batch size for evaluation: the model's own if it is fixed, else what keeps memory bounded."""
+def choose_batch(samples: Samples, inputs: Sequence[InputInfo], reference: Run) -> int:
+    """Batch size for evaluation: the model's own if it is fixed, else what keeps memory bounded.
+
+    A model whose batch is declared free but which takes one sample only (a Reshape with a batch of 1 baked in) is found
+    out by trying.
+
+    Args:
+        samples: that will be run.
+        inputs: of the model.
+        reference: the float model.
+    """
     fixed = fixed_batch(inputs)
     if fixed is not None:
         return fixed
     elements = sum(array.size for array in samples.read(range(1)).values())
-    return max(1, min(_LARGEST_BATCH, len(samples), _INPUT_ELEMENTS // max(elements, 1)))
+    size = max(1, min(_LARGEST_BATCH, len(samples), _INPUT_ELEMENTS // max(elements, 1)))
+    return size if size == 1 or _takes(reference, samples.read(range(size)), size) else 1
+
+
+def _takes(run: Run, feeds: Feeds, size: int) -> bool:
+    try:
+        run_padded(run, feeds, size)
+    except ModelError:
+        return False
+    return True
 
 
 def pad_batch(feeds: Feeds, size: int) -> Feeds:

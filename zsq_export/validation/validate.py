@@ -18,7 +18,7 @@ from zsq_export.graph.prepared import InputInfo, PreparedModel
 from zsq_export.planning.plan import FloatOp
 from zsq_export.validation.executed import summarize_executed
 from zsq_export.validation.fidelity import Progress, measure_outputs
-from zsq_export.validation.figures import Latency
+from zsq_export.validation.figures import Latency, LayerReport
 from zsq_export.validation.findings import find
 from zsq_export.validation.gates import Gates, evaluate_gates
 from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency
@@ -102,12 +102,11 @@ def validate_artifact(
     options = options or ValidationOptions()
     environment = _environment(backend)
     runner = backend.open(subject.entry, threads=options.threads)
-    batch_size = choose_batch(samples, subject.prepared.inputs)
     reference = OrtSession(subject.prepared.source.path, threads=options.threads)
+    inputs = subject.prepared.inputs
+    batch_size = choose_batch(samples, inputs, reference.run)
     figures = measure_outputs(reference.run, runner.run, samples, batch_size, options.progress)
     few = samples.spread(options.layer_samples)
-    qdq, layer_reference = subject.qdq, subject.layer_reference or subject.prepared.folded
-    inputs = subject.prepared.inputs
     report = ValidationReport(
         target=subject.target,
         model=subject.prepared.source.path.name,
@@ -118,8 +117,8 @@ def validate_artifact(
         environment=environment,
         inputs=samples.used(),
         outputs=figures.outputs,
-        lowering=() if qdq is None else measure_lowering(qdq, runner.run, few, choose_batch(few, inputs)),
-        layers=None if qdq is None else measure_layers(layer_reference, qdq, few, inputs, options.progress),
+        lowering=() if subject.qdq is None else measure_lowering(subject.qdq, runner.run, few, batch_size),
+        layers=_layers(subject, few, batch_size, options),
         accuracy=figures.accuracy,
         latency=None if options.latency is None else _latency(subject, backend, runner, samples, options),
         executed=summarize_executed(runner.executed_precisions()),
@@ -133,6 +132,19 @@ def validate_artifact(
 def judge(report: ValidationReport, gates: Gates) -> ValidationReport:
     """The same figures with gates and findings: re-thresholding without measuring again."""
     return replace(report, gates=evaluate_gates(gates, report), findings=find(report))
+
+
+def _layers(subject: Subject, samples: Samples, batch_size: int, options: ValidationOptions) -> LayerReport | None:
+    if subject.qdq is None:
+        return None
+    return measure_layers(
+        subject.layer_reference or subject.prepared.folded,
+        subject.qdq,
+        samples,
+        subject.prepared.inputs,
+        batch_size=batch_size,
+        progress=options.progress,
+    )
 
 
 def _latency(

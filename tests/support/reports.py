@@ -1,0 +1,99 @@
+"""A validation report with every part filled in, for tests of what is made of one."""
+
+from __future__ import annotations
+
+from zsq_export.backends.base import ExecutedOp
+from zsq_export.planning.plan import FloatOp
+from zsq_export.validation.executed import summarize_executed
+from zsq_export.validation.figures import (
+    Accuracy,
+    Agreement,
+    InputOrigin,
+    InputsUsed,
+    Latency,
+    LatencySeries,
+    LayerFidelity,
+    LayerReport,
+    OutputFidelity,
+    SpeedUp,
+)
+from zsq_export.validation.gates import Gates
+from zsq_export.validation.report_types import Environment, ValidationReport
+from zsq_export.validation.validate import judge
+
+SERIES = ((2.0, "float f32", "f32"), (1.5, "float bf16", "bf16"), (1.0, "int8", None))
+
+
+def make_report(origin: InputOrigin = InputOrigin.REAL, gates: Gates | None = None) -> ValidationReport:
+    """A plausible report of a ten-class network."""
+    real = origin is InputOrigin.REAL
+    agreement = Agreement(percent=98.5, standard_error=0.6, samples=500, inputs=origin)
+    output = OutputFidelity(
+        output="logits", shape=(10,), sqnr_db=27.3, cosine=0.9987, max_abs_error=0.71, agreement=agreement, samples=500,
+        inputs=origin,
+    )  # fmt: skip
+    accuracy = Accuracy(
+        output="logits", top1_float=97.2, top1_quantized=96.8, top5_float=99.9, top5_quantized=99.8, drop=0.4,
+        drop_standard_error=0.35, samples=500, inputs=origin,
+    )  # fmt: skip
+    report = ValidationReport(
+        target="openvino",
+        model="digits <1>.onnx",
+        model_sha256="0" * 64,
+        float_bytes=4_000_000,
+        quantized_bytes=1_050_000,
+        provenance=(("calibrator", "bn-inversion"), ("seed", "0")),
+        environment=Environment(
+            runtime="openvino 2026.4.1", device="a CPU", int8_hardware="avx512_vnni",
+            platform="Linux x86_64", cpu_count=2, package_version="0.1.0",
+        ),
+        inputs=InputsUsed(origin=origin, description="500 samples", samples=500, labelled=real),
+        outputs=(output,),
+        lowering=(output,),
+        layers=make_layers(origin),
+        accuracy=accuracy if real else None,
+        latency=make_latency(origin),
+        executed=summarize_executed(
+            (
+                ExecutedOp(name="conv1", op_type="Convolution", precision="i8", macs=970),
+                ExecutedOp(name="head", op_type="FullyConnected", precision="f32", macs=30),
+                ExecutedOp(name="softmax", op_type="Softmax", precision="f32", macs=0),
+            )
+        ),
+        float_ops=(FloatOp(node="softmax", op_type="Softmax", reason="no int8 kernel"),),
+        gates=(),
+        findings=(),
+    )  # fmt: skip
+    return judge(report, gates or Gates())
+
+
+def make_layers(origin: InputOrigin = InputOrigin.REAL) -> LayerReport:
+    """Twelve layers whose SQNR falls along the network."""
+    layers = [
+        LayerFidelity(position=i, node=f"node_{i}", op_type="Conv", tensor=f"t{i}", sqnr_db=20.0 + 2 * (11 - i) + i % 3)
+        for i in range(12)
+    ]
+    return LayerReport(layers=tuple(sorted(layers, key=lambda layer: layer.sqnr_db)), samples=32, inputs=origin)
+
+
+def make_latency(origin: InputOrigin = InputOrigin.REAL) -> Latency:
+    """f32 2 ms, bf16 1.5 ms, int8 1 ms."""
+    series = tuple(
+        LatencySeries(
+            label=label, precision=precision, median_ms=ms, q25_ms=0.95 * ms, q75_ms=1.1 * ms, minimum_ms=0.9 * ms,
+            rounds=100, inferences=2,
+        )
+        for ms, label, precision in SERIES
+    )  # fmt: skip
+    speedups = tuple(
+        SpeedUp(baseline=label, ratio=ms, low=0.97 * ms, high=1.03 * ms) for ms, label, precision in SERIES if precision
+    )
+    return Latency(
+        batch_size=1,
+        threads=None,
+        series=series,
+        speedups=speedups,
+        best_float="float bf16",
+        warmed_up=True,
+        inputs=origin,
+    )
