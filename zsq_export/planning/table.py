@@ -23,26 +23,46 @@ class BiasRule(StrEnum):
 
 
 class ScaleRule(StrEnum):
-    """Constraint between the quantized tensors of one op."""
+    """Constraint between the quantized tensors of one op.
+
+    AGNOSTIC ops (MaxPool, Reshape, Concat, ...) never start a quantization: they take part if all that is computed
+    from them is read quantized, and then their inputs and outputs share one scale.
+    """
 
     FREE = "free"
     ONE_SCALE = "one scale for all inputs and outputs"
     AGNOSTIC = "passes its input's quantization through, never starts one"
 
 
+class ConstantRule(StrEnum):
+    """What happens to an op one of whose activation operands is a constant (Add with a constant, ...)."""
+
+    QUANTIZE = "the constant is quantized, too"
+    FLOAT_OP = "the op stays float"
+
+
+class Pattern(StrEnum):
+    """A sub-graph that a target computes best in float as a whole."""
+
+    SELF_GATE = "self gate"
+    SQUEEZE_EXCITE = "squeeze and excite"
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeightRule:
-    """Weight of an op: its input slot, channel axis and type.
+    """Constant weight of an op. Its channel axis follows from the op (``graph.topology.weight_axis``).
 
     Attributes:
         input_index: slot of the constant.
-        axis: output-channel axis of the constant (before any transpose flag of the op is looked at).
         spec: integer type and symmetry.
+        required: without a constant weight the op stays float; else both operands count as activations.
+        grouped: the op may have more than one group.
     """
 
     input_index: int
-    axis: int
     spec: QuantSpec
+    required: bool = True
+    grouped: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +73,28 @@ class OpRule:
         op_types: ONNX op types that the row is about.
         scope: which tensors get Q/DQ.
         reason: why the row is as it is, with its source.
+        inputs: slots that hold activations; None: every float input.
         activation: type of the activations; None: the table's default.
         weight: for ops with constant weights.
-        bias: what happens to the bias.
+        bias: what happens to the bias (slot 2 of Conv, ConvTranspose and Gemm).
         scale_rule: constraint between its tensors.
+        constants: what to do where an activation operand is a constant.
+        fuses_into_producer: this op is computed inside the weighted op that alone feeds one of its slots (residual
+            Add): that slot stays float.
+        float_result: where the output is a graph output it stays float, even if the scope says otherwise.
     """
 
     op_types: tuple[str, ...]
     scope: Scope
     reason: str
+    inputs: tuple[int, ...] | None = None
     activation: QuantSpec | None = None
     weight: WeightRule | None = None
     bias: BiasRule = BiasRule.FLOAT
     scale_rule: ScaleRule = ScaleRule.FREE
+    constants: ConstantRule = ConstantRule.FLOAT_OP
+    fuses_into_producer: bool = False
+    float_result: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +107,14 @@ class FixedOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FloatReason:
+    """Why an op type, or a whole pattern, stays float."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlacementTable:
     """Everything planning has to know of a target.
 
@@ -85,14 +122,25 @@ class PlacementTable:
         target: registered name of the backend.
         activation: default type of activations.
         rules: rows; an op type without a row stays float.
-        float_reasons: op type -> why it stays float, for ops a person would ask about.
+        float_reasons: op types -> why they stay float, for ops a person would ask about.
+        float_patterns: sub-graphs that stay float as a whole.
         fixed_outputs: known output ranges.
-        fused_activations: ops that are computed inside the weighted op before them; no Q/DQ in between.
+        fused_activations: ops that are computed inside the op before them; no Q/DQ in between.
     """
 
     target: str
     activation: QuantSpec
     rules: tuple[OpRule, ...]
-    float_reasons: tuple[tuple[str, str], ...] = ()
+    float_reasons: tuple[FloatReason, ...] = ()
+    float_patterns: tuple[tuple[Pattern, str], ...] = ()
     fixed_outputs: tuple[FixedOutput, ...] = ()
     fused_activations: tuple[str, ...] = ()
+
+    def rule(self, op_type: str) -> OpRule | None:
+        """The row of an op type, or None."""
+        return next((rule for rule in self.rules if op_type in rule.op_types), None)
+
+    def float_reason(self, op_type: str) -> str:
+        """Why an op type without a row stays float."""
+        known = (entry.reason for entry in self.float_reasons if entry.subject == op_type)
+        return next(known, f"{self.target} has no integer kernel for {op_type} in its placement table")

@@ -64,7 +64,8 @@ def quantize(array: NDArray[Any], qparams: QParams) -> IntArray:
     scale, zero_point = broadcast_qparams(qparams, array.ndim)
     low, high = qparams.limits
     steps = np.rint(np.asarray(array, dtype=np.float32) / scale).astype(np.float64) + zero_point
-    return np.clip(steps, low, high).astype(container(qparams.dtype))
+    integers: IntArray = np.clip(steps, low, high).astype(container(qparams.dtype))
+    return integers
 
 
 def dequantize(integers: NDArray[Any], qparams: QParams) -> FloatArray:

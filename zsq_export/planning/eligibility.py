@@ -1,0 +1,88 @@
+"""Which row of the table applies to a node, or why none does."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from zsq_export.graph.topology import (
+    constant_value,
+    float_attribute,
+    float_weight,
+    int_attribute,
+    is_default_domain,
+    is_float,
+    is_op,
+    weight_axis,
+)
+from zsq_export.planning.table import ConstantRule, OpRule, PlacementTable, WeightRule
+
+BIAS_SLOT = 2
+
+
+def row_or_reason(node: ir.Node, table: PlacementTable) -> OpRule | str:
+    """The row that the node is quantized by, or the reason why it stays float."""
+    rule = table.rule(node.op_type) if is_default_domain(node) else None
+    if rule is None:
+        return table.float_reason(node.op_type)
+    obstacle = _weight_obstacle(node, rule.weight) if has_weight_rule(node, rule) else _operand_obstacle(node, rule)
+    return obstacle or rule
+
+
+def has_weight_rule(node: ir.Node, rule: OpRule) -> bool:
+    """Whether the weight of the node is to be treated as a weight (and not as a second activation)."""
+    if rule.weight is None:
+        return False
+    return rule.weight.required or float_weight(node) is not None
+
+
+def data_slots(node: ir.Node, rule: OpRule) -> tuple[int, ...]:
+    """Input slots of the node that hold activations."""
+    if has_weight_rule(node, rule):
+        return rule.inputs or (0,)
+    present = [i for i, value in enumerate(node.inputs) if is_float(value)]
+    if rule.inputs is None or rule.weight is not None:
+        return tuple(present)
+    return tuple(i for i in present if i in rule.inputs)
+
+
+def bias_array(node: ir.Node) -> np.ndarray | None:
+    """The constant float bias of a weighted op as float32 [channels], or None where it has none."""
+    value = node.inputs[BIAS_SLOT] if len(node.inputs) > BIAS_SLOT else None
+    array = constant_value(value)
+    return None if array is None else np.atleast_1d(np.asarray(array, dtype=np.float32).squeeze())
+
+
+def _weight_obstacle(node: ir.Node, weight: WeightRule | None) -> str:
+    array = float_weight(node)
+    if weight is None or array is None:
+        return "its weight is computed at run time"
+    if not np.isfinite(array).all():
+        return "its weight holds NaN or infinity"
+    if not is_float(node.inputs[0]) or constant_value(node.inputs[0]) is not None:
+        return "its input is a constant"
+    if not weight.grouped and int_attribute(node, "group", 1) != 1:
+        return "the target has no integer kernel for groups here"
+    if weight_axis(node) is None:
+        return "its weight is a vector"
+    return _gemm_obstacle(node)
+
+
+def _gemm_obstacle(node: ir.Node) -> str:
+    if not is_op(node, "Gemm"):
+        return ""
+    if int_attribute(node, "transA", 0) or any(float_attribute(node, name, 1.0) != 1.0 for name in ("alpha", "beta")):
+        return "a Gemm with transA, alpha or beta has no integer kernel"
+    return ""
+
+
+def _operand_obstacle(node: ir.Node, rule: OpRule) -> str:
+    slots = data_slots(node, rule)
+    constants = [i for i in slots if constant_value(node.inputs[i]) is not None]
+    if not slots:
+        return "it reads no float32 tensor"
+    if len(constants) == len(slots):
+        return "it reads constants only"
+    if constants and rule.constants is ConstantRule.FLOAT_OP:
+        return "one of its operands is a constant"
+    return ""

@@ -1,0 +1,120 @@
+"""Plans for constant weights, int32 biases and the correction of their mean error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from zsq_export.graph.topology import constant_value, float_weight, rank_of, weight_axis
+from zsq_export.planning.eligibility import BIAS_SLOT, bias_array
+from zsq_export.planning.placement import Placement
+from zsq_export.planning.plan import Role, TensorPlan, Use
+from zsq_export.planning.table import BiasRule, WeightRule
+from zsq_export.quantization.bias import bias_qparams
+from zsq_export.quantization.qparams import FloatArray, QParams
+from zsq_export.quantization.weights import weight_qparams, widen_for_bias
+
+_MATRIX_RANK = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """One weighted node: what it reads, and with which input scale."""
+
+    node: ir.Node
+    weight: WeightRule
+    bias_rule: BiasRule
+    input_scale: float
+
+    @property
+    def weight_name(self) -> str:
+        return _name(self.node.inputs[self.weight.input_index])
+
+    @property
+    def int_bias(self) -> FloatArray | None:
+        """The bias, if it is to become int32."""
+        return bias_array(self.node) if self.bias_rule is BiasRule.INT32 else None
+
+    def use(self, slot: int) -> Use:
+        return Use(node=self.node.name or "", input_index=slot)
+
+
+def parameter_plans(placement: Placement, activations: Mapping[str, QParams]) -> list[TensorPlan]:
+    """Weights (one entry per constant, however many nodes share it) and int32 biases.
+
+    A bias shared by nodes whose accumulators have different steps gets an entry for each step.
+    """
+    readers = [
+        _Reader(
+            node=node,
+            weight=rule.weight,
+            bias_rule=rule.bias,
+            input_scale=activations[_name(node.inputs[0])].scale[0],
+        )
+        for node, rule in placement.weighted
+        if rule.weight is not None
+    ]
+    by_weight: dict[str, list[_Reader]] = {}
+    for reader in readers:
+        by_weight.setdefault(reader.weight_name, []).append(reader)
+    plans: list[TensorPlan] = []
+    for sharing in by_weight.values():
+        weight = _weight_plan(sharing)
+        plans += [weight, *_bias_plans(sharing, weight.qparams)]
+    return plans
+
+
+def _weight_plan(sharing: list[_Reader]) -> TensorPlan:
+    first = sharing[0]
+    array = float_weight(first.node)
+    assert array is not None
+    axes = {_channel_axis(reader.node) for reader in sharing}
+    qparams = weight_qparams(array, first.weight.spec, axes.pop() if len(axes) == 1 else None)
+    for reader in sharing:
+        bias = reader.int_bias
+        if bias is not None and len(bias) in (1, len(qparams.scale)):
+            qparams = widen_for_bias(qparams, np.broadcast_to(bias, (len(qparams.scale),)), reader.input_scale)
+    uses = tuple(reader.use(reader.weight.input_index) for reader in sharing)
+    return TensorPlan(tensor=first.weight_name, role=Role.WEIGHT, qparams=qparams, uses=uses)
+
+
+def _bias_plans(sharing: list[_Reader], weight: QParams) -> list[TensorPlan]:
+    plans: dict[tuple[str, float], TensorPlan] = {}
+    for reader in sharing:
+        bias = reader.int_bias
+        if bias is None or (weight.axis is not None and len(bias) != len(weight.scale)):
+            continue
+        key = (_name(reader.node.inputs[BIAS_SLOT]), reader.input_scale)
+        use = reader.use(BIAS_SLOT)
+        if key in plans:
+            plans[key] = replace(plans[key], uses=(*plans[key].uses, use))
+        else:
+            qparams = bias_qparams(weight, reader.input_scale)
+            plans[key] = TensorPlan(tensor=key[0], role=Role.BIAS, qparams=qparams, uses=(use,))
+    return list(plans.values())
+
+
+def _channel_axis(node: ir.Node) -> int | None:
+    """Channel axis of the weight; None where a target wants one scale: stacks of matrices."""
+    if node.op_type == "MatMul" and rank_of(node.inputs[1]) != _MATRIX_RANK:
+        return None
+    return weight_axis(node)
+
+
+def constant_plans(placement: Placement, model: ir.Model, activations: Mapping[str, QParams]) -> list[TensorPlan]:
+    """Constant operands of ops whose operands are activations: stored as integers on the activation's grid."""
+    plans = []
+    for node in model.graph:
+        for value in node.inputs:
+            name = _name(value)
+            if name in placement.readers and constant_value(value) is not None:
+                uses = tuple(placement.readers[name])
+                plans.append(TensorPlan(tensor=name, role=Role.WEIGHT, qparams=activations[name], uses=uses))
+    return list({plan.tensor: plan for plan in plans}.values())
+
+
+def _name(value: ir.Value | None) -> str:
+    return "" if value is None else value.name or ""
