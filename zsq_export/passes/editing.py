@@ -24,7 +24,7 @@ class Editor:
     def constant(self, array: NDArray[Any], name: str, dtype: ir.DataType | None = None) -> ir.Value:
         """A new initializer, called ``name`` if that is free."""
         name = self._values.new(name)
-        tensor = ir.Tensor(np.ascontiguousarray(array), dtype=dtype, name=name)
+        tensor = ir.Tensor(np.asarray(array, order="C"), dtype=dtype, name=name)
         value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
         self.graph.register_initializer(value)
         self.modified = True

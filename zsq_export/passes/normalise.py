@@ -9,14 +9,14 @@ from zsq_export.graph.shapes import infer_shapes
 from zsq_export.passes.fold_constants import FoldConstants
 from zsq_export.passes.inference_mode import InferenceMode
 from zsq_export.passes.remove_no_ops import RemoveNoOps
-from zsq_export.passes.static_reshapes import StaticReshapes
+from zsq_export.passes.settle_shapes import SettleShapes
 
 
 def normalise(model: ir.Model) -> None:
     """Brings a loaded model into the form that calibrators and planning expect, in place; outputs unchanged."""
     _run(model, InferenceMode(), RemoveNoOps(), FoldConstants())
     infer_shapes(model)
-    _run(model, StaticReshapes(), FoldConstants(), RemoveNoOps(), common.RemoveUnusedNodesPass())
+    _run(model, SettleShapes(), FoldConstants(), RemoveNoOps(), common.RemoveUnusedNodesPass())
 
 
 def settle_parameters(model: ir.Model) -> None:
