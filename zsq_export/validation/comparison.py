@@ -103,7 +103,8 @@ def agreement_of(same: int, samples: int, inputs: InputOrigin) -> Agreement:
 def _cosines(reference: FloatArray, other: FloatArray) -> NDArray[np.float64]:
     first, second = (array.reshape(len(array), -1).astype(np.float64) for array in (reference, other))
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    products = np.sum(first * second, axis=1)
+    with np.errstate(invalid="ignore"):
+        products = np.sum(first * second, axis=1)
     equal = np.all(first == second, axis=1).astype(np.float64)
     usable = np.isfinite(lengths) & (lengths > 0)
     cosines: NDArray[np.float64] = np.where(usable, products / np.where(usable, lengths, 1), equal)
@@ -111,5 +112,6 @@ def _cosines(reference: FloatArray, other: FloatArray) -> NDArray[np.float64]:
 
 
 def _largest_difference(reference: FloatArray, other: FloatArray) -> float:
-    difference = float(np.max(np.abs(reference - other), initial=0.0))
+    with np.errstate(invalid="ignore"):
+        difference = float(np.max(np.abs(reference - other), initial=0.0))
     return difference if math.isfinite(difference) else float(np.finfo(np.float32).max)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zsq_export.validation.figures import InputOrigin, Latency
+from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency, speed_up
+
+LABELS = (("float f32", "f32"), ("float bf16", "bf16"))
+
+
+class Machine:
+    """A clock that only moves when a model runs; ``load`` slows everything down as a busy machine does."""
+
+    def __init__(self, load: Callable[[float], float] = lambda _: 1.0) -> None:
+        self.now = 0.0
+        self.calls: list[str] = []
+        self._load = load
+
+    def model(self, label: str, precision: str | None, seconds: float) -> Candidate:
+        def call() -> None:
+            self.calls.append(label)
+            self.now += seconds * self._load(self.now)
+
+        return Candidate(label=label, precision=precision, call=call)
+
+    def measure(self, *times: float, options: LatencyOptions | None = None) -> Latency:
+        labels = [*LABELS[: len(times) - 1], ("int8", None)]
+        models = [self.model(*label, seconds) for label, seconds in zip(labels, times, strict=True)]
+        return measure_latency(
+            models, options or LatencyOptions(), batch_size=1, threads=None, inputs=InputOrigin.REAL,
+            clock=lambda: self.now,
+        )  # fmt: skip
+
+
+def test_a_quiet_machine_gives_exact_times_and_ratios() -> None:
+    latency = Machine().measure(0.008, 0.006, 0.003)
+    assert [series.median_ms for series in latency.series] == pytest.approx([8, 6, 3])
+    assert [entry.ratio for entry in latency.speedups] == pytest.approx([8 / 3, 2])
+    assert latency.best_float == "float bf16" and latency.against_best.ratio == pytest.approx(2)
+    assert latency.warmed_up and latency.series[0].rounds >= 15
+
+
+def test_a_slow_phase_of_the_machine_cancels_in_the_ratio() -> None:
+    latency = Machine(load=lambda now: 3.0 if now % 2 > 1 else 1.0).measure(0.008, 0.004)
+    assert latency.against_best.ratio == pytest.approx(2, rel=0.02)
+    assert latency.against_best.low == pytest.approx(2, rel=0.05)
+    assert latency.series[0].q75_ms > 2 * latency.series[0].q25_ms
+
+
+def test_rounds_are_interleaved_and_begin_with_another_model_each_time() -> None:
+    machine = Machine()
+    machine.measure(0.008, 0.004)
+    rounds = list(zip(machine.calls[::2], machine.calls[1::2], strict=True))[-10:]
+    assert set(rounds) == {("float f32", "int8"), ("int8", "float f32")}
+
+
+def test_short_inferences_are_timed_together() -> None:
+    latency = Machine().measure(0.0001, 0.00005)
+    assert [series.inferences for series in latency.series] == [pytest.approx(20, abs=1), pytest.approx(40, abs=1)]
+    assert latency.series[0].median_ms == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("times", [(0.0001, 0.0001), (0.01, 0.01), (1.0, 0.5)])
+def test_total_time_is_bounded(times: tuple[float, ...]) -> None:
+    machine = Machine()
+    machine.measure(*times, options=LatencyOptions(seconds=6))
+    assert machine.now < 6 * 1.25 + 20 * sum(times)
+
+
+def test_a_very_slow_model_still_gets_a_few_rounds() -> None:
+    latency = Machine().measure(20.0, 10.0, options=LatencyOptions(seconds=6))
+    assert latency.series[0].rounds == 5 and not latency.warmed_up
+
+
+def test_times_that_drift_are_said_to() -> None:
+    assert not Machine(load=lambda now: 1 + now).measure(0.01, 0.01).warmed_up
+
+
+def test_garbage_collection_is_back_on_even_after_an_error() -> None:
+    def fail() -> None:
+        assert not gc.isenabled()
+        raise RuntimeError
+
+    models = [Candidate(label=label, precision=None, call=fail) for label in ("float f32", "int8")]
+    with pytest.raises(RuntimeError):
+        measure_latency(models, LatencyOptions(), batch_size=1, threads=1, inputs=InputOrigin.REAL)
+    assert gc.isenabled()
+
+
+@given(seed=st.integers(0, 200), ratio=st.floats(0.2, 5))
+def test_interval_holds_its_estimate_and_repeats(seed: int, ratio: float) -> None:
+    random = np.random.default_rng(seed)
+    quantized = random.lognormal(0, 0.1, 60)
+    baseline = ratio * quantized * random.lognormal(0, 0.05, 60)
+    found = speed_up("float f32", baseline, quantized)
+    assert found.low <= found.ratio <= found.high
+    assert found == speed_up("float f32", baseline, quantized)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        quantized = random.lognormal(0, 0.2, 40)
+        found = speed_up("f", 2 * quantized * random.lognormal(0, 0.1, 40), quantized)
+        covered += found.low <= 2 <= found.high
+    assert covered >= 180
