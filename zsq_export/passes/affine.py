@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from zsq_export.graph.batchnorm import batchnorm_affine
 from zsq_export.graph.topology import (
     constant_value,
     float_weight,
@@ -21,7 +22,7 @@ from zsq_export.passes.editing import Editor
 Vector = NDArray[np.float64]
 _WEIGHT, _BIAS = 1, 2
 _SUFFIX = "_folded"
-WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,11 +34,14 @@ class Affine:
 
 
 def output_channels(node: ir.Node) -> int | None:
-    """Channels on axis 1 of a weighted op's output; None if the op cannot take a per-channel factor.
+    """Channels on axis 1 of a weighted op's or BatchNormalization's output; None if it cannot take a factor per channel.
 
     MatMul and Gemm only where the output has two axes: elsewhere axis 1 is not the weight's output axis.
     """
-    weight = float_weight(node) if is_op(node, *WEIGHTED_OPS) else None
+    if is_op(node, "BatchNormalization"):
+        affine = batchnorm_affine(node)
+        return None if affine is None else int(affine[0].size)
+    weight = float_weight(node) if is_op(node, *_WEIGHTED_OPS) else None
     if weight is None:
         return None
     if is_op(node, "Conv"):
@@ -66,7 +70,8 @@ def can_absorb(node: ir.Node | None, affine: Affine) -> bool:
 def absorb(editor: Editor, node: ir.Node, affine: Affine) -> None:
     """Multiplies the weight by ``scale`` per output channel and sets the bias to ``bias * scale + shift``.
 
-    New initializers are made, so that a weight or bias shared with another node is not touched there.
+    New initializers are made, so that a weight or bias shared with another node is not touched there. For a
+    BatchNormalization, gamma is the weight and beta the bias.
     """
     weight = float_weight(node)
     assert weight is not None
@@ -82,6 +87,8 @@ def absorb(editor: Editor, node: ir.Node, affine: Affine) -> None:
 
 def _aligned(node: ir.Node, scale: Vector, weight: NDArray[np.float32]) -> Vector:
     """``scale`` shaped to multiply the weight along its output channels."""
+    if is_op(node, "BatchNormalization"):
+        return scale
     if is_op(node, "Conv"):
         return scale.reshape(-1, *[1] * (weight.ndim - 1))
     if is_op(node, "ConvTranspose"):

@@ -10,6 +10,7 @@ from zsq_export.graph.topology import constant_value, is_op, rank_of
 from zsq_export.passes.affine import Affine, absorb, can_absorb, output_channels
 from zsq_export.passes.editing import Editor
 
+_ABSORBERS = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
 _OPERATORS = ("Add", "Sub", "Mul", "Div")
 
 
@@ -19,7 +20,8 @@ class FoldAffine(ir.passes.InPlacePass):
     1. The constant is one number, or one number per channel along axis 1.
     2. The weighted op has a constant weight (and bias, if any) and no other reader; shared weights are copied.
     3. ``constant - x`` counts, ``constant / x`` does not.
-    4. MatMul keeps its Add: transformers are matched by runtimes in that form.
+    4. Behind a BatchNormalization with constant parameters: into its gamma and beta.
+    5. MatMul keeps its Add: transformers are matched by runtimes in that form.
     The op's output takes the name of the folded node's output.
     """
 
@@ -34,10 +36,9 @@ class FoldAffine(ir.passes.InPlacePass):
     def _fold(self, editor: Editor, node: ir.Node) -> None:
         for index, source in enumerate(node.inputs):
             producer = None if source is None else source.producer()
-            if not is_op(producer, "Conv", "ConvTranspose", "Gemm") or producer is None or source is None:
+            if producer is None or source is None or not is_op(producer, *_ABSORBERS):
                 continue
-            constant = constant_value(node.inputs[1 - index])
-            affine = _affine(node, index, constant, producer)
+            affine = _affine(node, index, constant_value(node.inputs[1 - index]), producer)
             if affine is not None and can_absorb(producer, affine):
                 absorb(editor, producer, affine)
                 editor.take_over(node, source)

@@ -15,6 +15,7 @@ from zsq_export.passes.normalise_gemm import NormaliseGemm
 from zsq_export.passes.own_biases import OwnBiases
 from zsq_export.passes.remove_no_ops import RemoveNoOps
 from zsq_export.passes.settle_shapes import SettleShapes
+from zsq_export.passes.unify_synonyms import UnifySynonyms
 
 
 def normalise(model: ir.Model) -> None:
@@ -22,7 +23,7 @@ def normalise(model: ir.Model) -> None:
     _run(model, InferenceMode(), RemoveNoOps(), FoldConstants())
     infer_shapes(model)
     _run(model, SettleShapes(), FoldConstants(), MergeTransposes(), RemoveNoOps())
-    _run(model, FusePad(), NormaliseGemm(), FoldAffine(), NormaliseClip())
+    _run(model, UnifySynonyms(), FusePad(), NormaliseGemm(), FoldAffine(), NormaliseClip())
 
 
 def settle_parameters(model: ir.Model) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from zsq_export.graph.topology import constant_value, int_attribute, is_default_domain, static_shape
+from zsq_export.graph.topology import constant_value, int_attribute, is_default_domain, is_float, rank_of, static_shape
 from zsq_export.passes.editing import Editor
 
 _STEPS = 4
@@ -24,7 +24,8 @@ class RemoveNoOps(ir.passes.InPlacePass):
     6. Concat, Sum, Max, Min, Mean of one tensor.
     7. Expand, Reshape, Slice, Tile, Flatten, Squeeze, Unsqueeze to the very same static shape (one symbolic dimension
        may stand where it stood).
-    8. A node that gives a graph output goes only if the tensor before it can take over the name; a Dropout that
+    8. Mul or Div by ones, Add or Sub of zeros, Pow to one, where the constant does not widen the tensor.
+    9. A node that gives a graph output goes only if the tensor before it can take over the name; a Dropout that
        must stay becomes Identity.
     """
 
@@ -100,6 +101,19 @@ def _same_slice(node: ir.Node) -> bool:
     return steps is not None and bool(np.all(steps == 1)) and _same_shape(node)
 
 
+def _neutral(number: float) -> Callable[[ir.Node], bool]:
+    """A constant second operand that changes neither a value nor the shape."""
+
+    def rule(node: ir.Node) -> bool:
+        constant, source = constant_value(node.inputs[1]), node.inputs[0]
+        rank = rank_of(source)
+        if constant is None or not is_float(source) or rank is None or not np.all(constant == number):
+            return False
+        return constant.size == 1 and constant.ndim <= rank
+
+    return rule
+
+
 def _tile_once(node: ir.Node) -> bool:
     repeats = constant_value(node.inputs[1])
     return repeats is not None and bool(np.all(repeats == 1))
@@ -121,4 +135,9 @@ _RULES: dict[str, Callable[[ir.Node], bool]] = {
     "Flatten": _same_reshape,
     "Slice": _same_slice,
     "Tile": _tile_once,
+    "Mul": _neutral(1.0),
+    "Div": _neutral(1.0),
+    "Add": _neutral(0.0),
+    "Sub": _neutral(0.0),
+    "Pow": _neutral(1.0),
 }
