@@ -1,1 +1,70 @@
-"""OpenVINO on a CPU."""
+"""OpenVINO on a CPU: int8 IR files that run in the oneDNN kernels of its CPU plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from zsq_export.backends.base import FloatPrecision, Probe, Runner
+from zsq_export.planning.plan import Plan
+from zsq_export.planning.table import PlacementTable
+
+
+class OpenVinoCpu:
+    """The backend; see :class:`zsq_export.backends.base.Backend` for the contract."""
+
+    name = "openvino"
+    summary = "OpenVINO IR for x86 and Arm CPUs"
+    extra = "openvino"
+
+    def placement(self) -> PlacementTable:
+        """See the table for reasons, row by row."""
+        from zsq_export.backends.openvino_cpu.placement import TABLE
+
+        return TABLE
+
+    def probe(self) -> Probe:
+        """Whether OpenVINO is installed and finds a CPU; never raises."""
+        from zsq_export.backends.openvino_cpu.runtime import probe_openvino
+
+        return probe_openvino()
+
+    def lower(self, qdq: ir.Model, plan: Plan, out_dir: Path) -> tuple[str, ...]:
+        """Writes ``model.xml`` and ``model.bin``.
+
+        Raises:
+            TargetUnavailableError: OpenVINO is not installed.
+        """
+        from zsq_export.backends.openvino_cpu.lower import lower_to_ir
+
+        return lower_to_ir(qdq, out_dir)
+
+    def open(self, file: Path, *, threads: int | None) -> Runner:
+        """Loads an IR file; what the plan left float runs in f32.
+
+        Raises:
+            ArtifactError: the file is no OpenVINO IR.
+            TargetUnavailableError: OpenVINO is missing or refuses the model.
+        """
+        from zsq_export.backends.openvino_cpu.run import OpenVinoRunner
+        from zsq_export.backends.openvino_cpu.runtime import read_ir
+
+        return OpenVinoRunner(read_ir(file), precision=FloatPrecision.F32, threads=threads)
+
+    def float_precisions(self) -> tuple[FloatPrecision, ...]:
+        """f32, and bf16 where the CPU multiplies it natively."""
+        from zsq_export.backends.cpu import this_cpu
+
+        return (FloatPrecision.F32, FloatPrecision.BF16) if this_cpu().has_bf16 else (FloatPrecision.F32,)
+
+    def open_float(self, model: ir.Model, precision: FloatPrecision, *, threads: int | None) -> Runner:
+        """The float model in the same runtime.
+
+        Raises:
+            TargetUnavailableError: OpenVINO is missing or refuses the model.
+        """
+        from zsq_export.backends.openvino_cpu.lower import to_openvino
+        from zsq_export.backends.openvino_cpu.run import OpenVinoRunner
+
+        return OpenVinoRunner(to_openvino(model), precision=precision, threads=threads)

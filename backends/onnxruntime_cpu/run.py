@@ -1,0 +1,109 @@
+"""Inference with ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from zsq_export.backends.base import Arrays, ExecutedOp
+from zsq_export.backends.onnxruntime_cpu.precisions import executed_ops
+from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
+from zsq_export.graph.saving import save_model
+
+_PROVIDERS = ["CPUExecutionProvider"]
+_QUIET = 3
+
+
+class OrtRunner:
+    """A model in one ONNX Runtime session, all optimizations on."""
+
+    def __init__(self, file: Path, *, threads: int | None) -> None:
+        """Loads the file.
+
+        Raises:
+            ArtifactError: it is missing or no ONNX model.
+            TargetUnavailableError: ONNX Runtime refuses the model.
+        """
+        self._file = file
+        self._folder: TemporaryDirectory[str] | None = None
+        self._session = _session(file, _options(threads))
+        self._inputs = [port.name for port in self._session.get_inputs()]
+        self._outputs = [port.name for port in self._session.get_outputs()]
+
+    @classmethod
+    def from_model(cls, model: ir.Model, *, threads: int | None) -> OrtRunner:
+        """Loads a model that has no file; its own temporary one lives as long as the runner."""
+        folder = TemporaryDirectory()
+        path = Path(folder.name) / "model.onnx"
+        save_model(model, path)
+        runner = cls(path, threads=threads)
+        runner._folder = folder
+        return runner
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Runs one batch.
+
+        Raises:
+            DataError: an input is missing or has a shape the model does not take.
+        """
+        feeds = self._feeds(inputs)
+        try:
+            results = self._session.run(self._outputs, feeds)
+        except Exception as error:
+            raise DataError(f"ONNX Runtime cannot run these inputs: {error}") from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def bind(self, inputs: Arrays) -> Callable[[], None]:
+        """A call that runs these inputs once, buffers bound beforehand."""
+        binding = self._session.io_binding()
+        for name, array in self._feeds(inputs).items():
+            binding.bind_cpu_input(name, array)
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        session = self._session
+
+        def infer() -> None:
+            session.run_with_iobinding(binding)
+
+        return infer
+
+    def executed_precisions(self) -> tuple[ExecutedOp, ...]:
+        """Every node of the graph that ONNX Runtime made of the model, as it says when asked to save it."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "optimized.onnx"
+            options = _options(1)
+            options.optimized_model_filepath = str(path)
+            _session(self._file, options)
+            optimized = onnx.load(path)
+        return executed_ops(optimized)
+
+    def _feeds(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        missing = [name for name in self._inputs if name not in inputs]
+        if missing:
+            raise DataError(f"no data for input {missing[0]!r}", hint=f"inputs are {', '.join(self._inputs)}")
+        return {name: np.ascontiguousarray(inputs[name], dtype=np.float32) for name in self._inputs}
+
+
+def _options(threads: int | None) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return options
+
+
+def _session(file: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    if not file.is_file():
+        raise ArtifactError(f"{file} does not exist", hint="convert the model again")
+    try:
+        return ort.InferenceSession(str(file), options, providers=_PROVIDERS)
+    except Exception as error:
+        raise TargetUnavailableError(f"ONNX Runtime cannot load {file.name}: {error}") from error

@@ -1,0 +1,86 @@
+"""What really ran, read from OpenVINO's runtime graph."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from zsq_export.backends.base import ExecutedOp
+
+if TYPE_CHECKING:
+    import openvino
+
+_NOT_EXECUTED = frozenset({"Const", "Input", "Output", "Result"})
+_SIGNED_NAMES = {"bin": "bin", "FP32": "f32", "I8": "i8", "U8": "u8", "BF16": "bf16", "FP16": "f16"}
+
+
+def executed_ops(runtime: openvino.Model) -> tuple[ExecutedOp, ...]:
+    """Ops of a runtime model in execution order, constants and graph ends left out.
+
+    Args:
+        runtime: ``CompiledModel.get_runtime_model()`` of a model with static shapes and one sample per batch.
+
+    Returns:
+        One entry per executed op; ``precision`` is the plugin's ``runtimePrecision`` (that of the inputs a kernel
+        computes with), multiply-accumulates follow from the shapes.
+    """
+    found = []
+    for op in runtime.get_ordered_ops():
+        info = op.get_rt_info()
+        kind = _text(info, "layerType")
+        if kind in _NOT_EXECUTED:
+            continue
+        precision = _text(info, "runtimePrecision")
+        found.append(
+            ExecutedOp(
+                name=op.get_friendly_name(),
+                op_type=kind,
+                precision=_SIGNED_NAMES.get(precision, precision),
+                macs=_macs(kind, op),
+            )
+        )
+    return tuple(found)
+
+
+def _text(info: openvino.RTMap, key: str) -> str:
+    return str(info[key].astype(str)) if key in info else ""
+
+
+def _macs(kind: str, op: openvino.Node) -> int:
+    counter = _COUNTERS.get(kind)
+    shapes = [_shape(port) for port in op.inputs()]
+    return counter(shapes, _shape(op.outputs()[0])) if counter is not None and len(shapes) > 1 else 0
+
+
+def _shape(port: openvino.Input) -> tuple[int, ...]:
+    shape = port.get_partial_shape()
+    return tuple(shape.to_shape()) if shape.is_static else ()
+
+
+def _convolution_macs(inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> int:
+    """Weights are [(groups,) out, in, *kernel]: every output element sums over ``in`` and the kernel."""
+    spatial = len(inputs[0]) - 2
+    kernel_and_inputs = inputs[1][len(inputs[1]) - spatial - 1 :]
+    return prod(output) * prod(kernel_and_inputs)
+
+
+def _deconvolution_macs(inputs: list[tuple[int, ...]], _output: tuple[int, ...]) -> int:
+    """Weights are [(groups,) in, out, *kernel]: every input element is spread over ``out`` and the kernel."""
+    spatial = len(inputs[0]) - 2
+    return prod(inputs[0]) * prod(inputs[1][len(inputs[1]) - spatial - 1 :])
+
+
+def _matrix_macs(inputs: list[tuple[int, ...]], output: tuple[int, ...]) -> int:
+    """Every output element sums over the inner dimension, the one that data and output do not share."""
+    data, outer = prod(inputs[0]), prod(output)
+    weight = prod(inputs[1])
+    batch = prod(output[:-2]) if len(inputs[1]) > 2 else 1
+    return round((data * weight * outer / batch) ** 0.5) if batch else 0
+
+
+_COUNTERS = {
+    "Convolution": _convolution_macs,
+    "Deconvolution": _deconvolution_macs,
+    "FullyConnected": _matrix_macs,
+    "MatMul": _matrix_macs,
+}
