@@ -35,7 +35,7 @@ class ModelRecord:
     Attributes:
         name: file name.
         path: absolute path.
-        sha256: of the file, in hex.
+        sha256: in hex, see :func:`zsq_export.graph.source.source_file`.
         size: bytes, external data included.
     """
 
@@ -176,13 +176,16 @@ def find_model(artifact: Artifact, given: Path | None = None) -> Path:
 
     Raises:
         ArtifactError: it is not there, or it is another one.
+        ModelError: it is no ONNX file any more.
     """
     record = artifact.manifest.model
     path = given or Path(record.path)
     if not path.is_file():
         where = f"{path} does not exist" if given else f"the float model is no longer at {path}"
         raise ArtifactError(where, hint=f"say where {record.name} is now with --model")
-    if file_sha256(path) != record.sha256:
+    from zsq_export.graph.source import source_file
+
+    if source_file(path).sha256 != record.sha256:
         raise ArtifactError(
             f"{path} is not the model that {artifact.folder} was made from (its sha256 differs)",
             hint="convert again, or give the original file with --model",

@@ -7,7 +7,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zsq_export.validation.report_types import ValidationReport
+
+_PLAIN_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
 
 ProgressSink = Callable[[str, float | None], None]
 """Called with what is being done and the fraction done (None: unknown)."""
@@ -54,8 +60,16 @@ class Console:
         table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        width = None if sys.stderr.isatty() else max(120, *(sum(map(len, row)) + 3 * len(row) for row in rows), 120)
+        width = None if sys.stderr.isatty() else _PLAIN_WIDTH
         RichConsole(stderr=True, highlight=False, width=width).print(table)
+
+    def report(self, report: ValidationReport) -> None:
+        """A validation report as tables on stderr."""
+        from rich.console import Console as RichConsole
+
+        from zsq_export.reporting.terminal import print_report
+
+        print_report(report, RichConsole(stderr=True, width=None if sys.stderr.isatty() else _PLAIN_WIDTH))
 
     @contextmanager
     def progress(self) -> Iterator[ProgressSink]:

@@ -92,7 +92,11 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def _usage_message(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        message = f"there is no option {error.option_name}"
+        message += f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    else:
+        message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     context = getattr(error, "ctx", None)
     return f"{message} (see `{context.command_path} --help`)" if context else message

@@ -23,6 +23,10 @@ DEVICES = ("cpu", "cuda")
 RANGE_ESTIMATORS = ("min-max", "mean-min-max", "percentile", "mse")
 """Spelled out here, so that --help imports neither NumPy nor ONNX; a test compares them with the enumerations."""
 
+PREPROCESSING_NAMES = ("mean", "std", "input_range", "bgr", "preprocessing")
+CALIBRATION_NAMES = ("calibrator", "seed", "effort", "samples", "data", "device", "equalize", *PREPROCESSING_NAMES)
+"""Parameters that a saved calibration makes meaningless."""
+
 file_path = click.Path(path_type=Path, dir_okay=False)
 folder_path = click.Path(path_type=Path)
 model_argument = click.argument("model", type=file_path)
@@ -64,12 +68,18 @@ def preprocessing_options(command: Command) -> Command:
     @click.option("--std", metavar="S[,S,S]", help="Standard deviation per channel, in units of pixel/255.")
     @click.option("--input-range", metavar="LO..HI", help="What black and white become: 0..1, 0..255, -1..1.")
     @click.option("--bgr", is_flag=True, help="The model wants blue first.")
-    @click.option("--preprocessing", "spec", type=file_path, help="A saved preprocessing.json instead.")
+    @click.option("--preprocessing", type=file_path, help="A saved preprocessing.json instead.")
     @functools.wraps(command)
     def wrapped(
-        *, mean: str | None, std: str | None, input_range: str | None, bgr: bool, spec: Path | None, **rest: Any
+        *,
+        mean: str | None,
+        std: str | None,
+        input_range: str | None,
+        bgr: bool,
+        preprocessing: Path | None,
+        **rest: Any,
     ) -> Any:
-        return command(preprocessing=parse_preprocessing(mean, std, input_range, bgr, spec), **rest)
+        return command(preprocessing=parse_preprocessing(mean, std, input_range, bgr, preprocessing), **rest)
 
     return wrapped
 
@@ -180,33 +190,47 @@ def calibration_options(command: Command) -> Command:
 
 
 def planning_options(command: Command) -> Command:
-    """Everything about ranges and rounding, as ``planning`` (a :class:`zsq_export.options.QuantizationOptions`)."""
+    """Everything about ranges and rounding, as ``planning`` (a :class:`zsq_export.planning.options.PlanOptions`)."""
 
     @click.option(
-        "--range-estimator",
-        type=click.Choice(RANGE_ESTIMATORS),
-        help="How to clip activations. [default: mean-min-max]",
+        "--range-estimator", type=click.Choice(RANGE_ESTIMATORS), help="How activations are clipped. [default: by plan]"
     )
     @click.option(
         "--bias-correction/--no-bias-correction",
-        default=True,
-        show_default=True,
-        help="Undo the mean error of weights.",
+        default=None,
+        help="Take the mean error of rounded weights back in the bias.",
     )
     @functools.wraps(command)
-    def wrapped(*, range_estimator: str | None, bias_correction: bool, **rest: Any) -> Any:
-        from zsq_export.options import QuantizationOptions
+    def wrapped(*, range_estimator: str | None, bias_correction: bool | None, **rest: Any) -> Any:
+        from dataclasses import replace
 
-        options = QuantizationOptions(bias_correction=bias_correction)
+        from zsq_export.planning.options import PlanOptions
+        from zsq_export.quantization.estimators import RangeEstimator
+
+        options = PlanOptions()
         if range_estimator is not None:
-            options = options.with_estimator(range_estimator)
+            options = replace(options, estimator=RangeEstimator(range_estimator))
+        if bias_correction is not None:
+            options = replace(options, bias_correction=bias_correction)
         return command(planning=options, **rest)
 
     return wrapped
 
 
-def given_options(names: Sequence[str]) -> tuple[str, ...]:
-    """Which of these parameters of the running command came from the command line."""
+def refuse_with(option: str, saved: Path | None, parameters: Sequence[str]) -> None:
+    """Refuses options that have no effect beside a saved result, so that nobody believes they had.
+
+    Args:
+        option: that names the saved result.
+        saved: its value; None: everything is allowed.
+        parameters: of the running command.
+
+    Raises:
+        UsageError: one of the parameters was given.
+    """
     context = click.get_current_context()
     source = click.core.ParameterSource.COMMANDLINE
-    return tuple(name for name in names if context.get_parameter_source(name) is source)
+    given = [name for name in parameters if context.get_parameter_source(name) is source]
+    if saved is not None and given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{names} has no effect beside {option}", hint="give one or the other")

@@ -29,6 +29,16 @@ def source_file(path: Path) -> SourceFile:
     return SourceFile(path=path, sha256=digest.hexdigest())
 
 
+def source_size(path: Path) -> int:
+    """Bytes of the model file and its external data files.
+
+    Raises:
+        ModelError: the file is no ONNX model.
+    """
+    locations = {item.location for item in external_ranges(read_proto(path))}
+    return sum(file.stat().st_size for file in (path, *(path.parent / location for location in locations)))
+
+
 def _add_file(digest: hashlib._Hash, path: Path) -> None:
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):

@@ -1,0 +1,156 @@
+"""The public functions, as a script calls them; the command line goes through the same pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from zsq_export import pipeline, verification
+from zsq_export.artifact import Artifact
+from zsq_export.backends.registry import get_backend
+from zsq_export.calib.base import CalibrationResult
+from zsq_export.calib.saved import save_calibration
+from zsq_export.listing import list_targets
+from zsq_export.options import CalibrationOptions
+from zsq_export.planning.options import PlanOptions
+from zsq_export.planning.plan import Plan
+from zsq_export.preprocessing import Preprocessing
+from zsq_export.validation.gates import Gates
+from zsq_export.validation.latency import LatencyOptions
+from zsq_export.validation.report_types import ValidationReport
+from zsq_export.validation.validate import ValidationOptions
+
+__all__ = ["calibrate", "convert", "list_targets", "plan", "validate"]
+
+File = str | PathLike[str]
+
+
+def convert(
+    model: File,
+    *,
+    targets: Sequence[str],
+    output: File,
+    calibration: CalibrationOptions | None = None,
+    planning: PlanOptions | None = None,
+    saved_calibration: File | None = None,
+    saved_plan: File | None = None,
+    overwrite: bool = False,
+) -> tuple[Artifact, ...]:
+    """Quantizes a float ONNX model without data and lowers it.
+
+    Args:
+        model: the .onnx file.
+        targets: registered names, see :func:`list_targets`.
+        output: folder of the artifact; with several targets each gets a sub-folder of its name.
+        calibration: how statistics are made; None: the calibrator ``auto`` with its defaults.
+        planning: how statistics become ranges.
+        saved_calibration: file of an earlier :func:`calibrate`, instead of calibrating.
+        saved_plan: plan.json of one target, perhaps edited, instead of planning.
+        overwrite: replace artifacts that exist.
+
+    Returns:
+        One artifact per target, in the order asked for.
+
+    Raises:
+        ZsqError: the message says what is wrong and what to do; nothing is left behind.
+    """
+    conversion = pipeline.Conversion(
+        model=Path(model),
+        targets=(targets,) if isinstance(targets, str) else tuple(targets),
+        output=Path(output),
+        calibration=calibration or CalibrationOptions(),
+        planning=planning or PlanOptions(),
+        saved_calibration=None if saved_calibration is None else Path(saved_calibration),
+        saved_plan=None if saved_plan is None else Path(saved_plan),
+        overwrite=overwrite,
+    )
+    return pipeline.convert(conversion)
+
+
+def calibrate(
+    model: File,
+    *,
+    output: File | None = None,
+    calibration: CalibrationOptions | None = None,
+    overwrite: bool = False,
+) -> CalibrationResult:
+    """Gathers statistics once, for any target.
+
+    Args:
+        model: the .onnx file.
+        output: file to save them to; None: only return them.
+        calibration: how; None: the calibrator ``auto`` with its defaults.
+        overwrite: replace an existing file.
+
+    Raises:
+        ZsqError: the model cannot be calibrated so, or the file exists.
+    """
+    calibrated = pipeline.calibrate(Path(model), calibration or CalibrationOptions())
+    if output is not None:
+        save_calibration(calibrated.result, Path(output), calibrated.prepared, overwrite=overwrite)
+    return calibrated.result
+
+
+def plan(
+    model: File,
+    *,
+    target: str,
+    saved_calibration: File | None = None,
+    calibration: CalibrationOptions | None = None,
+    planning: PlanOptions | None = None,
+) -> Plan:
+    """Decides what of a model one target quantizes, and how.
+
+    Args:
+        model: the .onnx file.
+        target: registered name.
+        saved_calibration: file of an earlier :func:`calibrate`; None: calibrate now.
+        calibration: how to calibrate now.
+        planning: how statistics become ranges.
+
+    Raises:
+        ZsqError: an unknown target, or a model or calibration that does not fit.
+    """
+    backend = get_backend(target)
+    if saved_calibration is not None:
+        calibrated = pipeline.resume(Path(model), Path(saved_calibration))
+    else:
+        calibrated = pipeline.calibrate(Path(model), calibration or CalibrationOptions())
+    return pipeline.plan_for(calibrated, backend, planning or PlanOptions())
+
+
+def validate(
+    artifact: File,
+    *,
+    model: File | None = None,
+    data: File | None = None,
+    preprocessing: Preprocessing | None = None,
+    gates: Gates | None = None,
+    latency: LatencyOptions | None = LatencyOptions(),  # noqa: B008  # frozen
+    threads: int | None = None,
+) -> ValidationReport:
+    """Measures an artifact on this machine and writes ``report.json`` and ``report.html`` into its folder.
+
+    Args:
+        artifact: its folder.
+        model: the float model, if it moved.
+        data: labelled data, see :func:`zsq_export.validation.data.load_labelled`; None: held-out synthetic inputs.
+        preprocessing: of pictures; None: as the artifact says.
+        gates: limits; see ``passed`` of the report.
+        latency: how to time; None: do not.
+        threads: of the runtime.
+
+    Raises:
+        ZsqError: the artifact is incomplete or changed, its runtime is missing, or the data does not fit.
+    """
+    options = ValidationOptions(gates=gates or Gates(), latency=latency, threads=threads)
+    return verification.validate(
+        verification.Verification(
+            folder=Path(artifact),
+            model=None if model is None else Path(model),
+            data=None if data is None else Path(data),
+            preprocessing=preprocessing,
+            options=options,
+        )
+    )

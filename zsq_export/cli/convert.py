@@ -1,0 +1,110 @@
+"""``zsq-export convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zsq_export.cli.console import Console
+from zsq_export.cli.options import (
+    CALIBRATION_NAMES,
+    calibration_options,
+    console_options,
+    file_path,
+    folder_path,
+    model_argument,
+    overwrite_option,
+    planning_options,
+    refuse_with,
+    target_option,
+    threads_option,
+)
+from zsq_export.cli.threads import limit_threads
+from zsq_export.cli.wording import describe_convention, size
+
+if TYPE_CHECKING:
+    from zsq_export.artifact import Artifact
+    from zsq_export.options import CalibrationOptions
+    from zsq_export.planning.options import PlanOptions
+
+
+@click.command(short_help="Quantize a model without data and lower it.")
+@model_argument
+@target_option(multiple=True, required=True)
+@click.option("-o", "--output", type=folder_path, help="Folder of the artifact. [default: MODEL-TARGET]")
+@click.option("--calibration", "saved_calibration", type=file_path, help="A saved calibration instead of a new one.")
+@click.option("--plan", "saved_plan", type=file_path, help="A saved (and edited) plan instead of a new one.")
+@calibration_options
+@planning_options
+@threads_option
+@overwrite_option
+@console_options
+def command(
+    *,
+    model: Path,
+    targets: tuple[str, ...],
+    output: Path | None,
+    saved_calibration: Path | None,
+    saved_plan: Path | None,
+    calibration: CalibrationOptions,
+    planning: PlanOptions,
+    threads: int | None,
+    overwrite: bool,
+    console: Console,
+) -> None:
+    """Quantize MODEL without data and lower it for one or several targets."""
+    from zsq_export.pipeline import Conversion, convert
+
+    refuse_with("--calibration", saved_calibration, CALIBRATION_NAMES)
+    refuse_with("--plan", saved_plan, ("range_estimator", "bias_correction"))
+    limit_threads(threads)
+    conversion = Conversion(
+        model=model,
+        targets=targets,
+        output=output or default_output(model, targets),
+        calibration=calibration,
+        planning=planning,
+        saved_calibration=saved_calibration,
+        saved_plan=saved_plan,
+        overwrite=overwrite,
+    )
+    with console.progress() as progress:
+        artifacts = convert(conversion, progress)
+    console.result(lambda: _payload(artifacts), lambda: _describe(artifacts, console))
+
+
+def default_output(model: Path, targets: tuple[str, ...]) -> Path:
+    """``MODEL-TARGET`` in the working folder for one target, ``MODEL-zsq`` with a folder per target for several."""
+    return Path(f"{model.stem}-{targets[0] if len(targets) == 1 else 'zsq'}")
+
+
+def _payload(artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
+    import json
+
+    return {
+        "artifacts": [
+            {
+                "folder": str(artifact.folder),
+                "entry": str(artifact.entry),
+                "lowered_bytes": artifact.lowered_size,
+                "manifest": json.loads(artifact.manifest.to_json()),
+            }
+            for artifact in artifacts
+        ]
+    }
+
+
+def _describe(artifacts: tuple[Artifact, ...], console: Console) -> None:
+    manifest = artifacts[0].manifest
+    calibration = manifest.calibration
+    console.say(f"calibrated with {calibration.calibrator}, {calibration.samples} samples, seed {manifest.seed}")
+    console.say(f"input convention: {describe_convention(manifest.preprocessing)}")
+    for note in calibration.notes:
+        console.say(f"note: {note}")
+    for artifact in artifacts:
+        name = artifact.manifest.target
+        before, after = manifest.model.size, artifact.lowered_size
+        console.say(f"{name}: {artifact.folder} ({size(before)} -> {size(after)})")
+    console.say(f"next: zsq-export validate {artifacts[0].folder}")

@@ -1,0 +1,231 @@
+"""The way of a model through the house: one function per stop, each of which can be saved and resumed from.
+
+prepare -> (equalize) -> calibrate -> plan, with bias correction -> insert QDQ -> lower -> artifact
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from zsq_export.artifact import MANIFEST_NAME, Artifact, check_destination
+from zsq_export.atomic import AtomicFolder
+from zsq_export.backends.base import Backend
+from zsq_export.backends.registry import get_backend
+from zsq_export.calib.base import CalibrationResult
+from zsq_export.calib.registry import get_calibrator
+from zsq_export.calib.saved import load_calibration
+from zsq_export.errors import PlanError, UsageError
+from zsq_export.graph.prepare import prepare_model
+from zsq_export.graph.prepared import PreparedModel
+from zsq_export.options import CalibrationOptions
+from zsq_export.passes.correct_bias import CorrectBias
+from zsq_export.passes.equalize import Equalize
+from zsq_export.passes.insert_qdq import InsertQdq
+from zsq_export.planning.options import PlanOptions
+from zsq_export.planning.plan import Plan
+from zsq_export.planning.plan_json import check_plan, plan_from_json
+from zsq_export.planning.planner import make_plan
+from zsq_export.writing import fill_artifact, provenance_of_plan
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done and the fraction done (None: unknown)."""
+
+_EQUALIZED = ("equalized", "yes")
+
+
+def silent(_message: str, _done: float | None) -> None:
+    """Progress sink of a caller who wants none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """One model, one or several targets.
+
+    Attributes:
+        model: the .onnx file.
+        targets: registered names; of a saved plan there can be only one.
+        output: folder of the artifact; with several targets each gets a sub-folder of its name.
+        calibration: how statistics are made.
+        planning: how they become ranges.
+        saved_calibration: take the statistics from this file instead.
+        saved_plan: take the plan from this file instead.
+        overwrite: replace artifacts that exist.
+    """
+
+    model: Path
+    targets: tuple[str, ...]
+    output: Path
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    planning: PlanOptions = field(default_factory=PlanOptions)
+    saved_calibration: Path | None = None
+    saved_plan: Path | None = None
+    overwrite: bool = False
+
+    def destination(self, target: str) -> Path:
+        """Folder of one target's artifact."""
+        return self.output / target if len(self.targets) > 1 else self.output
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated:
+    """A model as it was calibrated, and what came of it.
+
+    Attributes:
+        prepared: equalized if that was asked for.
+        result: of the calibrator.
+        equalized: whether the model is.
+    """
+
+    prepared: PreparedModel
+    result: CalibrationResult
+    equalized: bool
+
+
+def convert(conversion: Conversion, progress: Progress = silent) -> tuple[Artifact, ...]:
+    """Makes one artifact per target, all from one calibration. Either all appear, at the end, or none.
+
+    Raises:
+        ZsqError: the first thing that cannot be done; nothing is left behind.
+    """
+    backends = check_conversion(conversion)
+    calibrated = _calibrated(conversion, progress)
+    with ExitStack() as folders:
+        finished = []
+        for backend in backends:
+            progress(f"planning for {backend.name}", None)
+            plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
+            destination = conversion.destination(backend.name)
+            folder = folders.enter_context(AtomicFolder(destination, overwrite=conversion.overwrite))
+            progress(f"lowering for {backend.name}", None)
+            qdq = insert_qdq(calibrated.prepared, plan)
+            options = (*conversion.calibration.described(), *_described(conversion.planning))
+            manifest = fill_artifact(folder.path, calibrated.prepared, calibrated.result, plan, qdq, backend, options)
+            finished.append((folder, manifest))
+        for folder, manifest in finished:
+            folder.commit(MANIFEST_NAME, manifest.to_json().encode())
+    return tuple(Artifact(folder=folder.destination, manifest=manifest) for folder, manifest in finished)
+
+
+def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
+    """Everything that can be refused before any work starts; returns the backends.
+
+    Raises:
+        UsageError: a wrong name, or no or too many targets.
+        ArtifactError: an output folder that is in the way.
+    """
+    if not conversion.targets or len(set(conversion.targets)) != len(conversion.targets):
+        raise UsageError(f"the targets {list(conversion.targets)} are not one or several different ones")
+    if conversion.saved_plan is not None and len(conversion.targets) > 1:
+        raise UsageError("a plan is for one target", hint="give --plan with one --target")
+    backends = tuple(get_backend(target) for target in conversion.targets)
+    get_calibrator(conversion.calibration.calibrator)
+    for target in conversion.targets:
+        check_destination(conversion.destination(target), overwrite=conversion.overwrite)
+    return backends
+
+
+def calibrate(model: Path, options: CalibrationOptions, progress: Progress = silent) -> Calibrated:
+    """Statistics of the model from the calibrator that was asked for.
+
+    Raises:
+        UsageError: there is no such calibrator.
+        ModelError: the model cannot be read or quantized.
+        CalibrationError: the calibrator cannot work on it.
+    """
+    calibrator = get_calibrator(options.calibrator)
+    progress(f"reading {model}", None)
+    prepared = prepare_model(model)
+    prepared = equalize(prepared) if options.equalize else prepared
+    result = calibrator.calibrate(prepared, replace(options.request(), progress=progress))
+    if options.equalize:
+        settings = (*result.provenance.settings, _EQUALIZED)
+        result = replace(result, provenance=replace(result.provenance, settings=settings))
+    return Calibrated(prepared=prepared, result=result, equalized=options.equalize)
+
+
+def resume(model: Path, saved_calibration: Path) -> Calibrated:
+    """The same from a saved calibration.
+
+    Raises:
+        ModelError: the model cannot be read or quantized.
+        CalibrationError: the file is damaged, or of another model.
+    """
+    prepared = prepare_model(model)
+    result = load_calibration(saved_calibration, prepared)
+    equalized = _EQUALIZED in result.provenance.settings
+    return Calibrated(prepared=equalize(prepared) if equalized else prepared, result=result, equalized=equalized)
+
+
+def equalize(prepared: PreparedModel) -> PreparedModel:
+    """The same model with channel ranges evened out between neighbouring layers, in its folded form."""
+    folded = prepared.folded.clone()
+    Equalize()(folded)
+    return replace(prepared, folded=folded)
+
+
+def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> Plan:
+    """The plan for one target from the statistics."""
+    options = replace(options, equalized=calibrated.equalized)
+    return make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
+
+
+def read_plan(conversion: Conversion, calibrated: Calibrated, backend: Backend) -> Plan | None:
+    """The saved (and perhaps edited) plan, checked against model and target; None if none was given.
+
+    Raises:
+        PlanError: it is malformed, or for another model or target.
+    """
+    if conversion.saved_plan is None:
+        return None
+    plan = _load_plan(conversion.saved_plan)
+    if plan.equalized != calibrated.equalized:
+        raise PlanError(
+            f"{conversion.saved_plan} and the calibration disagree on whether the model is equalized",
+            hint="plan again from this calibration, or leave --calibration out",
+        )
+    check_plan(plan, calibrated.prepared, backend.placement())
+    return plan
+
+
+def insert_qdq(prepared: PreparedModel, plan: Plan) -> ir.Model:
+    """A new model with the plan carried out: the reference semantics of everything after it."""
+    model = prepared.folded.clone()
+    CorrectBias(plan.bias_corrections)(model)
+    InsertQdq(plan)(model)
+    return model
+
+
+def _calibrated(conversion: Conversion, progress: Progress) -> Calibrated:
+    if conversion.saved_calibration is not None:
+        return resume(conversion.model, conversion.saved_calibration)
+    if conversion.saved_plan is not None:
+        return _without_statistics(conversion, _load_plan(conversion.saved_plan))
+    return calibrate(conversion.model, conversion.calibration, progress)
+
+
+def _without_statistics(conversion: Conversion, plan: Plan) -> Calibrated:
+    """A plan holds all ranges, so that it needs no calibration."""
+    prepared = prepare_model(conversion.model)
+    preprocessing = conversion.calibration.preprocessing
+    result = CalibrationResult(statistics={}, inputs={}, preprocessing=preprocessing, provenance=provenance_of_plan())
+    prepared = equalize(prepared) if plan.equalized else prepared
+    return Calibrated(prepared=prepared, result=result, equalized=plan.equalized)
+
+
+def _load_plan(path: Path) -> Plan:
+    try:
+        return plan_from_json(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"cannot read the plan {path}: {error}", hint="make one with `zsq-export plan`") from error
+
+
+def _described(options: PlanOptions) -> tuple[tuple[str, str], ...]:
+    return (
+        ("range_estimator", options.estimator.value),
+        ("bias_correction", "yes" if options.bias_correction else "no"),
+    )

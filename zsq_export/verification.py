@@ -1,0 +1,156 @@
+"""Proof of an artifact: find its float model and inputs, measure, write the report into its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from zsq_export.artifact import PLAN_NAME, QDQ_NAME, REPORT_NAMES, Artifact, find_model, read_artifact
+from zsq_export.backends.base import Backend
+from zsq_export.backends.registry import get_backend
+from zsq_export.calib.base import CalibrationRequest, SyntheticInputs
+from zsq_export.calib.prior.images import natural_images
+from zsq_export.calib.registry import get_calibrator
+from zsq_export.errors import DataError, TargetUnavailableError
+from zsq_export.graph.prepare import prepare_model
+from zsq_export.graph.prepared import PreparedModel
+from zsq_export.imaging import apply_preprocessing
+from zsq_export.pipeline import equalize
+from zsq_export.planning.plan_json import plan_from_json
+from zsq_export.preprocessing import Preprocessing
+from zsq_export.reporting.html import write_html
+from zsq_export.reporting.report_json import write_report
+from zsq_export.validation.data import load_labelled
+from zsq_export.validation.report_types import ValidationReport
+from zsq_export.validation.samples import Samples, samples_from_arrays
+from zsq_export.validation.validate import Subject, ValidationOptions, validate_artifact
+
+Progress = Callable[[str, float | None], None]
+
+HELD_OUT_SAMPLES = 128
+_HELD_OUT_SEED = 1_000_003
+"""Added to the seed of the calibration, so that the held-out inputs are others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """One artifact and what to prove about it.
+
+    Attributes:
+        folder: of the artifact.
+        model: where the float model is now; None: where it was when it was converted.
+        data: real data, see :func:`zsq_export.validation.data.load_labelled`; None: held-out synthetic inputs.
+        preprocessing: of pictures; None: as the artifact says.
+        options: what to measure, and the gates.
+    """
+
+    folder: Path
+    model: Path | None = None
+    data: Path | None = None
+    preprocessing: Preprocessing | None = None
+    options: ValidationOptions = field(default_factory=ValidationOptions)
+
+
+def validate(verification: Verification) -> ValidationReport:
+    """Measures an artifact on this machine and writes ``report.json`` and ``report.html`` into its folder.
+
+    Returns:
+        The report. A gate that failed is in it, and raises nothing.
+
+    Raises:
+        ArtifactError: the artifact is incomplete or changed, or its float model is elsewhere.
+        TargetUnavailableError: the target's runtime or device is missing here.
+        DataError: the data cannot be read or does not fit.
+    """
+    artifact = read_artifact(verification.folder)
+    backend = _available(artifact)
+    progress = verification.options.progress
+    progress("reading the float model", None)
+    prepared = prepare_model(find_model(artifact, verification.model))
+    progress("preparing the inputs", None)
+    samples = _samples(verification, artifact, prepared)
+    report = validate_artifact(_subject(artifact, prepared), backend, samples, verification.options)
+    json_name, html_name = REPORT_NAMES
+    write_report(report, artifact.folder / json_name)
+    write_html(report, artifact.folder / html_name)
+    return report
+
+
+def held_out_inputs(prepared: PreparedModel, artifact: Artifact, *, samples: int = HELD_OUT_SAMPLES) -> SyntheticInputs:
+    """Synthetic inputs that calibration did not see: the image prior with another seed.
+
+    A model whose input is no picture gets what its own calibrator makes from another seed.
+
+    Args:
+        prepared: the float model.
+        artifact: says which seed, convention and calibrator there were.
+        samples: how many.
+
+    Raises:
+        DataError: nothing is known that could make inputs.
+    """
+    manifest = artifact.manifest
+    seed = manifest.seed + _HELD_OUT_SEED
+    if len(prepared.inputs) == 1 and prepared.inputs[0].image_channels and manifest.preprocessing:
+        return _pictures(prepared, manifest.preprocessing, seed, samples)
+    if manifest.calibration.calibrator in ("none", "data"):
+        raise DataError("without pictures as input there are no synthetic inputs to validate on", hint="give --data")
+    request = CalibrationRequest(seed=seed, samples=samples, preprocessing=manifest.preprocessing)
+    return get_calibrator(manifest.calibration.calibrator).calibrate(prepared, request).inputs
+
+
+def _pictures(prepared: PreparedModel, convention: Preprocessing, seed: int, samples: int) -> SyntheticInputs:
+    entry = prepared.inputs[0]
+    height, width = (side or convention.resize or 224 for side in entry.shape[2:])
+    images = natural_images(seed=seed, count=samples, channels=entry.image_channels or 3, height=height, width=width)
+    pixels = np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    return {entry.name: apply_preprocessing(pixels, convention)}
+
+
+def _available(artifact: Artifact) -> Backend:
+    backend = get_backend(artifact.manifest.target)
+    probe = backend.probe()
+    if not probe.available:
+        raise TargetUnavailableError(f"the target {backend.name} cannot run here", hint=probe.hint)
+    return backend
+
+
+def _samples(verification: Verification, artifact: Artifact, prepared: PreparedModel) -> Samples:
+    if verification.data is None:
+        return samples_from_arrays(held_out_inputs(prepared, artifact))
+    if len(prepared.inputs) != 1:
+        raise DataError(f"the model has {len(prepared.inputs)} inputs, --data works with one")
+    preprocessing = verification.preprocessing or artifact.manifest.preprocessing
+    return load_labelled(verification.data, prepared.inputs[0], preprocessing)
+
+
+def _subject(artifact: Artifact, prepared: PreparedModel) -> Subject:
+    manifest = artifact.manifest
+    plan = plan_from_json((artifact.folder / PLAN_NAME).read_text())
+    return Subject(
+        target=manifest.target,
+        entry=artifact.entry,
+        lowered_bytes=artifact.lowered_size,
+        qdq=artifact.folder / QDQ_NAME,
+        prepared=prepared,
+        float_bytes=manifest.model.size,
+        layer_reference=equalize(prepared).folded if plan.equalized else None,
+        float_ops=plan.float_ops,
+        provenance=_provenance(artifact),
+    )
+
+
+def _provenance(artifact: Artifact) -> tuple[tuple[str, str], ...]:
+    manifest = artifact.manifest
+    calibration, convention = manifest.calibration, manifest.preprocessing
+    return (
+        ("calibrator", calibration.calibrator),
+        ("seed", str(manifest.seed)),
+        ("calibration samples", str(calibration.samples)),
+        ("input convention", f"{convention.name} ({convention.origin.value})" if convention else "none"),
+        *calibration.settings,
+        *manifest.options,
+    )
