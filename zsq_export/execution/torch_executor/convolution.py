@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,21 +14,39 @@ _CONV: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED: dict[int, Kernel] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def _kernel_shape(node: NodeView) -> list[int]:
-    """The kernel's spatial shape, from the attribute or the constant weight."""
+def _bound_for_weight(node: NodeView, make: Callable[[NodeView, list[int]], Kernel]) -> Kernel:
+    """The kernel of a convolution, made now if the weight's spatial shape is known, else at the first call."""
     attribute, weight = node.ints("kernel_shape"), node.constant(1)
     shape = list(weight.shape[2:]) if weight is not None else attribute
-    if shape is None:
-        raise node.unsupported("a computed weight without kernel_shape is not implemented")
-    if not 1 <= len(shape) <= 3:
-        raise node.unsupported(f"{len(shape)} spatial dimensions are not implemented")
-    return shape
+    if shape is not None:
+        return make(node, shape)
+    make(node, [1, 1])  # so that attributes are checked now
+    made: dict[tuple[int, ...], Kernel] = {}
+
+    def convolve(x: Tensor, computed: Tensor, bias: Tensor | None = None) -> Tensor:
+        key = tuple(computed.shape[2:])
+        if key not in made:
+            made[key] = make(node, list(key))
+        result: Tensor = made[key](x, computed, bias)
+        return result
+
+    return convolve
+
+
+def _checked_rank(node: NodeView, kernel_shape: list[int]) -> int:
+    if not 1 <= len(kernel_shape) <= 3:
+        raise node.unsupported(f"{len(kernel_shape)} spatial dimensions are not implemented")
+    return len(kernel_shape)
 
 
 @operator("Conv")
 def _conv(node: NodeView) -> Kernel:
-    window, group = read_window(node, _kernel_shape(node)), node.int("group", 1)
-    convolve = _CONV[len(window.kernel)]
+    return _bound_for_weight(node, _make_conv)
+
+
+def _make_conv(node: NodeView, kernel_shape: list[int]) -> Kernel:
+    convolve = _CONV[_checked_rank(node, kernel_shape)]
+    window, group = read_window(node, kernel_shape), node.int("group", 1)
     strides, dilations, symmetric = window.strides, window.dilations, window.symmetric
     if symmetric is not None:
         return lambda x, w, b=None: convolve(x, w, b, strides, symmetric, dilations, group)
@@ -39,37 +59,39 @@ def _conv(node: NodeView) -> Kernel:
     return conv
 
 
-def _transposed_pads(window: Window, node_output: list[int] | None, full: list[int]) -> list[int]:
-    """Cells to cut from the full transposed convolution: begins, then ends (ONNX ConvTranspose)."""
-    rank = len(full)
-    if node_output is not None:
-        targets = node_output[-rank:]
-    elif window.pads is None:
-        # auto_pad SAME: the output is input * stride; ``full`` was made from the same input.
-        targets = [f - max(e - s, 0) for f, e, s in zip(full, window.extents, window.strides, strict=True)]
-    else:
-        return list(window.pads)
-    totals = [f - t for f, t in zip(full, targets, strict=True)]
-    small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
-    return small + large if window.same_upper or (window.pads is None and window.same_upper) else large + small
-
-
 @operator("ConvTranspose")
 def _conv_transpose(node: NodeView) -> Kernel:
-    window, group = read_window(node, _kernel_shape(node)), node.int("group", 1)
-    rank = len(window.kernel)
+    return _bound_for_weight(node, _make_conv_transpose)
+
+
+def _make_conv_transpose(node: NodeView, kernel_shape: list[int]) -> Kernel:
+    rank = _checked_rank(node, kernel_shape)
+    window, group, transpose = read_window(node, kernel_shape), node.int("group", 1), _TRANSPOSED[rank]
     output_shape, output_padding = node.ints("output_shape"), node.ints("output_padding") or [0] * rank
-    transpose = _TRANSPOSED[rank]
 
     def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         # The uncut result first: cutting afterwards covers asymmetric pads and output_shape alike.
         full: Tensor = transpose(x, weight, bias, window.strides, 0, 0, group, window.dilations)
         sizes = [size + extra for size, extra in zip(full.shape[2:], output_padding, strict=True)]
-        cut = _transposed_pads(window, output_shape, sizes)
+        cut = _cells_to_cut(window, output_shape, sizes, list(x.shape[2:]))
         ends = [c - extra for c, extra in zip(cut[rank:], output_padding, strict=True)]
         return _cut_or_extend(full, cut[:rank], ends, bias)
 
     return conv_transpose
+
+
+def _cells_to_cut(window: Window, output_shape: list[int] | None, full: list[int], sizes: list[int]) -> list[int]:
+    """Cells to cut from the full result, begins then ends (ONNX ConvTranspose: output_shape, auto_pad, pads)."""
+    rank = len(full)
+    if output_shape is not None:
+        targets = output_shape[-rank:]
+    elif window.pads is None:
+        targets = [size * stride for size, stride in zip(sizes, window.strides, strict=True)]
+    else:
+        return list(window.pads)
+    totals = [f - t for f, t in zip(full, targets, strict=True)]
+    small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+    return small + large if window.same_upper else large + small
 
 
 def _cut_or_extend(full: Tensor, begins: list[int], ends: list[int], bias: Tensor | None) -> Tensor:

@@ -19,7 +19,7 @@ TORCH_DTYPES: dict[ir.DataType, torch.dtype] = {
     ir.DataType.UINT8: torch.uint8,
     ir.DataType.BOOL: torch.bool,
 }
-"""The element types the executor computes with. Wider unsigned, 4-bit, 8-bit float, complex and string types it lacks."""
+"""The element types the executor computes with. Others raise UnsupportedOpError."""
 
 
 def to_torch(value: ir.TensorProtocol) -> Tensor:

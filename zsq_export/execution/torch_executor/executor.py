@@ -105,6 +105,9 @@ class TorchExecutor:
 
     def _initial_values(self, inputs: Mapping[str, Tensor]) -> list[Tensor | None]:
         program = self._program
+        unknown = sorted(set(inputs) - set(program.inputs))
+        if unknown:
+            raise ModelError(f"the model has no input '{unknown[0]}'", hint=f"expected {', '.join(program.inputs)}")
         values: list[Tensor | None] = [None] * program.size
         for slot, constant in program.constants.items():
             values[slot] = constant

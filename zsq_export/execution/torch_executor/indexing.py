@@ -26,10 +26,11 @@ def _slice(node: NodeView) -> Kernel:
 
 
 def _slice_axis(x: Tensor, axis: int, part: slice) -> Tensor:
-    # Python's slice clamps out-of-range bounds exactly as ONNX does.
-    start, stop, step = part.indices(x.shape[axis])
+    # Python's slice clamps out-of-range bounds as ONNX does, but for a start before 0 of a walk backwards.
+    size = x.shape[axis]
+    start, stop, step = slice(max(part.start, -size), part.stop, part.step).indices(size)
     if step < 0:
-        return x.index_select(axis, torch.arange(start, stop, step, device=x.device))
+        return x.index_select(axis, torch.tensor(range(start, stop, step), dtype=torch.int64, device=x.device))
     return torch.ops.aten.slice.Tensor(x, axis, start, max(start, stop), step)  # type: ignore[no-any-return]
 
 
@@ -47,7 +48,7 @@ def _gather(node: NodeView) -> Kernel:
 
     def gather(x: Tensor, indices: Tensor) -> Tensor:
         place = axis % x.dim()
-        flat = _positive(indices, x.shape[place]).reshape(-1).to(x.device)
+        flat = _positive(indices, x.shape[place]).reshape(-1)
         return x.index_select(place, flat).reshape(*x.shape[:place], *indices.shape, *x.shape[place + 1 :])
 
     return gather
@@ -56,7 +57,7 @@ def _gather(node: NodeView) -> Kernel:
 @operator("GatherElements")
 def _gather_elements(node: NodeView) -> Kernel:
     axis = node.int("axis")
-    return lambda x, indices: torch.gather(x, axis, _positive(indices, x.shape[axis]).to(x.device))
+    return lambda x, indices: torch.gather(x, axis, _positive(indices, x.shape[axis]))
 
 
 @operator("GatherND")
@@ -64,7 +65,6 @@ def _gather_nd(node: NodeView) -> Kernel:
     batch = node.int("batch_dims")
 
     def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
-        indices = indices.to(x.device)
         depth = indices.shape[-1]
         parts = [_positive(indices[..., i], x.shape[batch + i]) for i in range(depth)]
         if not parts:
@@ -85,7 +85,7 @@ def _scatter_elements(node: NodeView) -> Kernel:
     modes = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 
     def scatter(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-        index = _positive(indices, x.shape[axis]).to(x.device)
+        index = _positive(indices, x.shape[axis])
         if reduction == "none":
             return x.scatter(axis, index, updates)
         return x.scatter_reduce(axis, index, updates, modes[reduction])
@@ -98,7 +98,6 @@ def _scatter_nd(node: NodeView) -> Kernel:
     reduction = node.choice("reduction", "none", ("none", "add"))
 
     def scatter_nd(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-        indices = indices.to(x.device)
         parts = tuple(_positive(indices[..., i], x.shape[i]) for i in range(indices.shape[-1]))
         return x.index_put(parts, updates, accumulate=reduction == "add")
 

@@ -38,7 +38,7 @@ def _group_norm(node: NodeView) -> Kernel:
     return lambda x, scale, bias: F.group_norm(x, groups, scale, bias, epsilon)
 
 
-@operator("LayerNormalization")
+@operator("LayerNormalization", outputs=3)
 def _layer_norm(node: NodeView) -> Kernel:
     axis, epsilon = node.int("axis", -1), node.float("epsilon", 1e-5)
     if node.int("stash_type", 1) != 1:
@@ -51,7 +51,12 @@ def _layer_norm(node: NodeView) -> Kernel:
         normalised = F.layer_norm(x, shape, None, None, epsilon) * scale
         return normalised if bias is None else normalised + bias
 
-    return layer_norm
+    def with_statistics(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        dims = list(range(axis % x.dim(), x.dim()))
+        variance, mean = torch.var_mean(x.float(), dims, correction=0, keepdim=True)
+        return layer_norm(x, scale, bias), mean, torch.rsqrt(variance + epsilon)
+
+    return layer_norm if node.output_count == 1 else with_statistics
 
 
 @operator("RMSNormalization")

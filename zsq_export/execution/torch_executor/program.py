@@ -145,7 +145,7 @@ class _Compiler:
         if all(slot < 0 or slot in self._constants for slot in slots) and self._fold(view, kernel, constants, outputs):
             return None
         if self._placement.device.type != "cpu":
-            kernel = _aligned(kernel, self._placement.device)
+            kernel = _aligned(kernel, self._placement.device, frozenset(view.host_inputs))
         placed = tuple(self._place(node.op_type, slot) for slot in slots)
         return Step(node=view, kernel=kernel, inputs=placed, outputs=outputs)
 
@@ -193,8 +193,8 @@ def _check_node(node: ir.Node, view: NodeView) -> None:
     """Refuses other domains and element types that the executor does not compute with."""
     if node.domain not in ("", "ai.onnx"):
         raise view.unsupported(f"operators of domain '{node.domain}' are not implemented")
-    for value in node.outputs:
-        if value.dtype is not None and value.dtype not in TORCH_DTYPES:
+    for value in (*node.inputs, *node.outputs):
+        if value is not None and value.dtype is not None and value.dtype not in TORCH_DTYPES:
             raise view.unsupported(f"element type {value.dtype.name} of '{value.name}' is not implemented")
 
 
@@ -207,15 +207,14 @@ def _initializer(value: ir.Value) -> Tensor:
     return to_torch(constant)
 
 
-def _aligned(kernel: Kernel, device: torch.device) -> Kernel:
+def _aligned(kernel: Kernel, device: torch.device, host_inputs: frozenset[int]) -> Kernel:
     """Brings CPU operands that were computed from shapes to the device when they meet tensors there."""
 
     def run(*arguments: Tensor | None) -> Tensor | tuple[Tensor, ...]:
         on_device = any(a is not None and a.device.type == device.type for a in arguments)
         if on_device:
             arguments = tuple(
-                a.to(device) if a is not None and (a.dtype.is_floating_point or a.dtype is torch.bool) else a
-                for a in arguments
+                a if a is None or index in host_inputs else a.to(device) for index, a in enumerate(arguments)
             )
         result: Tensor | tuple[Tensor, ...] = kernel(*arguments)
         return result

@@ -22,7 +22,7 @@ class NodeView:
     """A node as its implementation sees it while it is bound: attributes, and the inputs that are constant.
 
     Attributes that no implementation asked for are reported by ``unread_attributes``, so that an attribute which is
-    not implemented can never be silently ignored.
+    not implemented can never be silently ignored. ``host_inputs`` are the shape-like ones, which stay on the CPU.
     """
 
     def __init__(self, node: ir.Node, opset: int, constants: Sequence[Tensor | None]) -> None:
@@ -31,6 +31,7 @@ class NodeView:
         self.opset = opset
         self.present = tuple(value is not None for value in node.inputs)
         self.output_count = len(node.outputs)
+        self.host_inputs: set[int] = set()
         self._constants = constants
         self._attributes = dict(node.attributes)
         self._unread = set(self._attributes)
@@ -123,6 +124,7 @@ class NodeView:
 
     def ints_input(self, index: int) -> IntsReader:
         """A reader of a shape-like input: read once if it is constant, on each call otherwise."""
+        self.host_inputs.add(index)
         constant = self.constant(index)
         if constant is not None:
             fixed: list[int] = constant.reshape(-1).tolist()

@@ -174,7 +174,8 @@ class Target:
             scales, targets = self._from_sizes([shape[a] for a in axes], self.sizes)
         else:
             scales = self.scales or [1.0] * len(axes)
-            targets = [math.floor(shape[a] * s) for a, s in zip(axes, scales, strict=True)]
+            # In float32, as the scales are stored: 10 * 0.7 must be 7.
+            targets = [math.floor(np.float32(s) * np.float32(shape[a])) for a, s in zip(axes, scales, strict=True)]
         region = self.region or [0.0] * len(axes) + [1.0] * len(axes)
         return {
             a: AxisResize(size=shape[a], target=t, scale=s, start=region[i], end=region[len(axes) + i])

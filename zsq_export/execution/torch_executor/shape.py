@@ -130,8 +130,12 @@ def _depth_to_space(node: NodeView) -> Kernel:
 def _space_to_depth(node: NodeView) -> Kernel:
     block = node.int("blocksize")
 
+    mode = node.choice("mode", "DCR", ("DCR", "CRD"))
+
     def space_to_depth(x: Tensor) -> Tensor:
         n, c, h, w = x.shape
+        if mode == "CRD":
+            return F.pixel_unshuffle(x, block)
         blocks = x.reshape(n, c, h // block, block, w // block, block).permute(0, 3, 5, 1, 2, 4)
         return blocks.reshape(n, c * block**2, h // block, w // block)
 
