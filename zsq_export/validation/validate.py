@@ -101,6 +101,7 @@ def validate_artifact(
     """
     options = options or ValidationOptions()
     environment = _environment(backend)
+    latency_batch = _latency_batch(subject.prepared.inputs, options.latency)
     runner = backend.open(subject.entry, threads=options.threads)
     reference = OrtSession(subject.prepared.source.path, threads=options.threads)
     inputs = subject.prepared.inputs
@@ -120,7 +121,9 @@ def validate_artifact(
         lowering=() if subject.qdq is None else measure_lowering(subject.qdq, runner.run, few, batch_size),
         layers=_layers(subject, few, batch_size, options),
         accuracy=figures.accuracy,
-        latency=None if options.latency is None else _latency(subject, backend, runner, samples, options),
+        latency=None
+        if options.latency is None
+        else _latency(subject, backend, runner, samples.head(latency_batch), options),
         executed=summarize_executed(runner.executed_precisions()),
         float_ops=subject.float_ops,
         gates=(),
@@ -152,8 +155,8 @@ def _latency(
 ) -> Latency:
     assert options.latency is not None
     options.progress("measuring latency", None)
-    batch_size = _latency_batch(subject.prepared.inputs, options.latency.batch_size)
-    feeds = _repeat(samples.head(batch_size).read(range(min(batch_size, len(samples)))), batch_size)
+    batch_size = _latency_batch(subject.prepared.inputs, options.latency)
+    feeds = _repeat(samples.read(range(len(samples))), batch_size)
     floats = [
         Candidate(
             label=f"float {precision.value}",
@@ -171,8 +174,8 @@ def _latency(
     )
 
 
-def _latency_batch(inputs: Sequence[InputInfo], wanted: int | None) -> int:
-    fixed = fixed_batch(inputs)
+def _latency_batch(inputs: Sequence[InputInfo], options: LatencyOptions | None) -> int:
+    fixed, wanted = fixed_batch(inputs), options.batch_size if options else None
     if fixed is not None and wanted not in (None, fixed):
         raise UsageError(
             f"the model has a fixed batch size of {fixed}, latency cannot be measured at {wanted}",
