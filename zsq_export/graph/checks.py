@@ -8,8 +8,10 @@ import re
 import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from zsq_export.errors import ModelError, UnsupportedOpError
+from zsq_export.graph.topology import is_op
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _QUANTIZED = re.compile(r"^(QLinear\w+|Q(Gemm|Attention|MoE)|(Dynamic)?QuantizeLinear|DequantizeLinear|FakeQuantize"
@@ -108,20 +110,28 @@ def check_inputs(model: ir.Model) -> None:
 
 
 def check_weights(model: ir.Model) -> None:
-    """Every float constant is finite.
+    """Every float constant is finite and has as many bytes as its shape says.
 
     Raises:
         ModelError: names the tensor and what was found in it.
     """
     for graph in model.graphs():
-        for name, value in graph.initializers.items():
-            if value.const_value is not None and value.const_value.dtype in FLOAT_TYPES and value.uses():
-                _check_finite(name, value)
+        constants = (node.outputs[0] for node in graph if is_op(node, "Constant"))
+        for value in (*graph.initializers.values(), *constants):
+            tensor = ir.convenience.get_const_tensor(value)
+            if tensor is not None and tensor.dtype in FLOAT_TYPES and value.uses():
+                _check_finite(str(value.name), value, _array(value, tensor))
 
 
-def _check_finite(name: str, value: ir.Value) -> None:
-    assert value.const_value is not None
-    array = value.const_value.numpy().astype(np.float32, copy=False)
+def _array(value: ir.Value, tensor: ir.TensorProtocol) -> NDArray[np.float32]:
+    try:
+        return tensor.numpy().astype(np.float32, copy=False)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"tensor {value.name!r} does not hold the {tensor.size} numbers of its shape: {error}",
+                         hint="the file is corrupt: export the model again") from error  # fmt: skip
+
+
+def _check_finite(name: str, value: ir.Value, array: NDArray[np.float32]) -> None:
     # Infinity has honest uses (masks, open clip limits) where no arithmetic weight can be meant.
     weight = array.ndim > 0 and array.size > 1
     if np.isnan(array).any() or (weight and np.isinf(array).any() and not _is_mask(array)):
@@ -131,7 +141,7 @@ def _check_finite(name: str, value: ir.Value) -> None:
                          hint="the training diverged or the file is corrupt: take another checkpoint")  # fmt: skip
 
 
-def _is_mask(array: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _is_mask(array: NDArray[np.float32]) -> bool:
     """Whether only zeros and negative infinities are in it, as in an attention mask."""
     return bool(np.all((array == 0) | np.isneginf(array)))
 

@@ -86,10 +86,16 @@ def _range(tensor: onnx.TensorProto) -> ExternalRange:
         offset = int(entries.get("offset") or 0)
         length = int(entries.get("length") or _byte_size(tensor))
     except ValueError as error:
-        raise ModelError(f"tensor {tensor.name!r}: external data offset or length is no number") from error
+        raise ModelError(
+            f"tensor {tensor.name!r}: external data offset or length is no number", hint="export the model again"
+        ) from error
     location = entries.get("location", "")
-    if not location or offset < 0 or length < 0:
-        raise ModelError(f"tensor {tensor.name!r}: external data has no usable location", hint="export the model again")
+    if not location or offset < 0 or length != _byte_size(tensor):
+        raise ModelError(
+            f"tensor {tensor.name!r}: external data must name a file and {_byte_size(tensor)} bytes of it, "
+            f"not {length} bytes at {offset} in {location!r}",
+            hint="the file is corrupt: export the model again",
+        )
     return ExternalRange(tensor=tensor.name, location=location, offset=offset, length=length)
 
 

@@ -19,7 +19,7 @@ from zsq_export.graph.checks import (
 )
 from zsq_export.graph.external import bring_into_memory, check_external_data
 from zsq_export.graph.naming import make_node_names_unique, name_proto_nodes
-from zsq_export.graph.opset import upgrade_opset
+from zsq_export.graph.opset import check_opset, upgrade_opset
 from zsq_export.graph.precision import convert_to_float32
 from zsq_export.graph.reading import read_proto
 from zsq_export.graph.shapes import infer_shapes
@@ -56,6 +56,7 @@ def load_model(path: Path) -> ir.Model:
 def _unify(model: ir.Model) -> None:
     common.RemoveInitializersFromInputsPass()(model)
     check_inputs(model)
+    check_opset(model)
     check_operators(model)
     _drop_unused_training_outputs(model)
     upgrade_opset(model)
@@ -77,7 +78,6 @@ def _deserialize(path: Path, proto: onnx.ModelProto) -> ir.Model:
 def _inline_functions(model: ir.Model) -> None:
     if model.functions:
         common.InlinePass()(model)
-    common.RemoveUnusedFunctionsPass()(model)
     common.RemoveUnusedOpsetsPass()(model)
 
 

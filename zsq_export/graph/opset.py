@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import onnx
 import onnx_ir as ir
 
 from zsq_export.errors import ModelError
@@ -17,20 +18,35 @@ _DEFAULT_DOMAIN = ""
 _ALIAS_DOMAIN = "ai.onnx"
 
 
+def check_opset(model: ir.Model) -> None:
+    """The standard operator set is one that can be read here.
+
+    Raises:
+        ModelError: older than opset 11, or newer than the installed onnx package knows.
+    """
+    current, newest = _merge_alias(model), onnx.defs.onnx_opset_version()
+    if current < OLDEST_OPSET:
+        raise ModelError(
+            f"the model uses operator set {current}; {OLDEST_OPSET} or later is needed",
+            hint=f"export it again, e.g. torch.onnx.export(..., opset_version={TARGET_OPSET})",
+        )
+    if current > newest:
+        raise ModelError(
+            f"the model uses operator set {current}; this installation knows up to {newest}",
+            hint=f"upgrade the onnx package, or export again with opset {TARGET_OPSET}",
+        )
+
+
 def upgrade_opset(model: ir.Model, target: int = TARGET_OPSET) -> None:
     """Raises the standard operator set to ``target``; a newer model stays as it is.
 
     The conversion itself is the onnx package's version converter, driven by onnxscript.
 
     Raises:
-        ModelError: older than opset 11, or the converter does not know how.
+        ModelError: see :func:`check_opset`, or the converter does not know how.
     """
-    current = _merge_alias(model)
-    if current < OLDEST_OPSET:
-        raise ModelError(
-            f"the model uses operator set {current}; {OLDEST_OPSET} or later is needed",
-            hint=f"export it again, e.g. torch.onnx.export(..., opset_version={TARGET_OPSET})",
-        )
+    check_opset(model)
+    current = model.opset_imports[_DEFAULT_DOMAIN]
     if current < target:
         _convert(model, current, target)
     model.ir_version = max(model.ir_version, NEWEST_IR_VERSION.get(model.opset_imports[_DEFAULT_DOMAIN], 0))
@@ -41,7 +57,7 @@ def _merge_alias(model: ir.Model) -> int:
     imports = model.graph.opset_imports
     if _ALIAS_DOMAIN in imports:
         imports.setdefault(_DEFAULT_DOMAIN, imports.pop(_ALIAS_DOMAIN))
-    return imports.get(_DEFAULT_DOMAIN, 1)
+    return imports.setdefault(_DEFAULT_DOMAIN, 1)
 
 
 def _convert(model: ir.Model, current: int, target: int) -> None:

@@ -52,5 +52,5 @@ def _convert_attributes(node: ir.Node, replaced: frozenset[ir.DataType] | set[ir
     return changed
 
 
-def _as_float32(tensor: ir.TensorProtocol) -> ir.Tensor:
+def _as_float32(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.Tensor(tensor.numpy().astype(np.float32), name=tensor.name)

@@ -22,4 +22,4 @@ def infer_shapes(model: ir.Model) -> None:
         logger.setLevel(level)
     for value in model.graph.initializers.values():
         if value.const_value is not None:
-            value.shape, value.dtype = ir.Shape(value.const_value.shape), value.const_value.dtype
+            value.shape, value.dtype = ir.Shape(value.const_value.numpy().shape), value.const_value.dtype

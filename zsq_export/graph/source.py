@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from zsq_export.graph.external import external_ranges
+from zsq_export.graph.external import check_external_data
 from zsq_export.graph.prepared import SourceFile
 from zsq_export.graph.reading import read_proto
 
@@ -18,9 +18,9 @@ def source_file(path: Path) -> SourceFile:
     For a file without external data this is the plain SHA-256 of the file.
 
     Raises:
-        ModelError: the file is no ONNX model.
+        ModelError: the file is no ONNX model, or its external data is missing or lies outside its folder.
     """
-    locations = sorted({item.location for item in external_ranges(read_proto(path))})
+    locations = sorted({item.location for item in check_external_data(read_proto(path), path.parent)})
     digest = hashlib.sha256()
     _add_file(digest, path)
     for location in locations:
@@ -33,9 +33,9 @@ def source_size(path: Path) -> int:
     """Bytes of the model file and its external data files.
 
     Raises:
-        ModelError: the file is no ONNX model.
+        ModelError: the file is no ONNX model, or its external data is missing or lies outside its folder.
     """
-    locations = {item.location for item in external_ranges(read_proto(path))}
+    locations = {item.location for item in check_external_data(read_proto(path), path.parent)}
     return sum(file.stat().st_size for file in (path, *(path.parent / location for location in locations)))
 
 

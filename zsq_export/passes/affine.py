@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from zsq_export.graph.batchnorm import batchnorm_affine
 from zsq_export.graph.topology import (
     constant_value,
+    float_attribute,
     float_weight,
     int_attribute,
+    is_default_domain,
     is_op,
     only_consumer,
     rank_of,
@@ -22,7 +25,6 @@ from zsq_export.passes.editing import Editor
 Vector = NDArray[np.float64]
 _WEIGHT, _BIAS = 1, 2
 _SUFFIX = "_folded"
-_WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,25 +36,12 @@ class Affine:
 
 
 def output_channels(node: ir.Node) -> int | None:
-    """Channels on axis 1 of a weighted op's or BatchNormalization's output; None if it cannot take a factor per channel.
+    """Channels on axis 1 of the node's output if it can take a factor per channel, else None.
 
     MatMul and Gemm only where the output has two axes: elsewhere axis 1 is not the weight's output axis.
     """
-    if is_op(node, "BatchNormalization"):
-        affine = batchnorm_affine(node)
-        return None if affine is None else int(affine[0].size)
-    weight = float_weight(node) if is_op(node, *_WEIGHTED_OPS) else None
-    if weight is None:
-        return None
-    if is_op(node, "Conv"):
-        return int(weight.shape[0])
-    if is_op(node, "ConvTranspose"):
-        return int(weight.shape[1]) * int_attribute(node, "group", 1)
-    if weight.ndim != 2 or rank_of(node.outputs[0]) != 2:
-        return None
-    if is_op(node, "Gemm"):
-        return _gemm_channels(node, weight)
-    return int(weight.shape[1])
+    rule = _CHANNELS.get(node.op_type) if is_default_domain(node) else None
+    return None if rule is None else rule(node)
 
 
 def can_absorb(node: ir.Node | None, affine: Affine) -> bool:
@@ -100,16 +89,47 @@ def _aligned(node: ir.Node, scale: Vector, weight: NDArray[np.float32]) -> Vecto
     return scale.reshape(1, -1)
 
 
-def _gemm_channels(node: ir.Node, weight: NDArray[np.float32]) -> int | None:
+def _batchnorm_channels(node: ir.Node) -> int | None:
+    affine = batchnorm_affine(node)
+    return None if affine is None else int(affine[0].size)
+
+
+def _conv_channels(node: ir.Node) -> int | None:
+    weight = float_weight(node)
+    return None if weight is None else int(weight.shape[0])
+
+
+def _conv_transpose_channels(node: ir.Node) -> int | None:
+    weight = float_weight(node)
+    return None if weight is None else int(weight.shape[1]) * int_attribute(node, "group", 1)
+
+
+def _matmul_channels(node: ir.Node) -> int | None:
+    weight = float_weight(node)
+    two_axes = weight is not None and weight.ndim == 2 and rank_of(node.outputs[0]) == 2
+    return int(weight.shape[1]) if weight is not None and two_axes else None
+
+
+def _gemm_channels(node: ir.Node) -> int | None:
     """None for a Gemm that was not normalised: alpha and beta other than 1, or a bias that is no row."""
-    if any(node.attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta")):
+    weight = float_weight(node)
+    if weight is None or any(float_attribute(node, name, 1.0) != 1.0 for name in ("alpha", "beta")):
         return None
     channels = int(weight.shape[0 if int_attribute(node, "transB", 0) else 1])
     bias = constant_value(node.inputs[_BIAS]) if len(node.inputs) > _BIAS else None
-    return channels if bias is None or bias.size in (1, channels) and bias.shape[-1:] in ((), (1,), (channels,)) else None
+    return channels if bias is None or bias.shape in ((), (1,), (channels,), (1, 1), (1, channels)) else None
 
 
 def _replace(editor: Editor, node: ir.Node, index: int, array: NDArray[np.float32], fallback: str) -> None:
     old = node.inputs[index] if len(node.inputs) > index else None
     name = fallback if old is None else str(old.name).removesuffix(_SUFFIX)
     editor.set_input(node, index, editor.constant(array, f"{name}{_SUFFIX}" if old is not None else name))
+
+
+_CHANNELS: dict[str, Callable[[ir.Node], int | None]] = {
+    "BatchNormalization": _batchnorm_channels,
+    "Conv": _conv_channels,
+    "ConvTranspose": _conv_transpose_channels,
+    "Gemm": _gemm_channels,
+    "MatMul": _matmul_channels,
+}

@@ -17,8 +17,8 @@ _BIAS = 2
 class CorrectBias(ir.passes.InPlacePass):
     """Adds a delta per output channel to the bias of weighted ops (Nagel et al. 2019, section 4.2).
 
-    1. Conv, ConvTranspose, Gemm: the bias (missing: zeros, called ``<node>.bias``) changes its value and keeps its name;
-       one that another node reads, too, is copied.
+    1. Conv, ConvTranspose, Gemm: the bias (missing: zeros, called ``<node>.bias``) changes its value and keeps its
+       name; one that another node reads, too, is copied.
     2. MatMul with an Add of a constant row behind it: that constant.
     3. Any other MatMul: a new Add takes over the name of its output; the tensor before it is ``<name>_uncorrected``.
     """

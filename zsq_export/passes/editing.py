@@ -30,7 +30,7 @@ class Editor:
         self.modified = True
         return value
 
-    def node(  # noqa: PLR0913
+    def node(
         self,
         op_type: str,
         inputs: list[ir.Value | None],

@@ -77,7 +77,7 @@ class Equalize(ir.passes.InPlacePass):
         editor = Editor(model)
         pairs = self._pairs(model)
         for _ in range(_ROUNDS):
-            if all([_balance(pair) < _CONVERGED for pair in pairs]):  # noqa: C419 - every pair takes its turn
+            if max((_balance(pair) for pair in pairs), default=0.0) < _CONVERGED:
                 break
         for layer in {id(layer): layer for pair in pairs for layer in (pair.first, pair.second)}.values():
             _store(editor, layer)
@@ -125,9 +125,7 @@ def _next_conv(node: ir.Node) -> tuple[ir.Node | None, ir.Node | None]:
 def _layer(node: ir.Node) -> _Layer:
     weight, bias = float_weight(node), constant_value(node.inputs[_BIAS]) if len(node.inputs) > _BIAS else None
     assert weight is not None
-    return _Layer(
-        node=node, weight=weight.astype(np.float64), bias=None if bias is None else bias.astype(np.float64)
-    )
+    return _Layer(node=node, weight=weight.astype(np.float64), bias=None if bias is None else bias.astype(np.float64))
 
 
 def _balance(pair: _Pair) -> float:

@@ -101,7 +101,9 @@ def _replace_by_mul_add(editor: Editor, node: ir.Node, affine: Affine) -> None:
     name, label = node.outputs[0].name, node.name
     scale = editor.constant(affine.scale.reshape(column).astype(np.float32), f"{label}.scale")
     shift = editor.constant(affine.shift.reshape(column).astype(np.float32), f"{label}.shift")
-    mul = editor.node("Mul", [source, scale], like=node.outputs[0], value_name=f"{name}_scaled", node_name=f"{label}_mul")
+    mul = editor.node(
+        "Mul", [source, scale], like=node.outputs[0], value_name=f"{name}_scaled", node_name=f"{label}_mul"
+    )
     add = editor.node(
         "Add", [mul.outputs[0], shift], like=node.outputs[0], value_name=f"{name}_shifted", node_name=f"{label}_add"
     )

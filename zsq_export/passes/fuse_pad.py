@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from zsq_export.graph.topology import (
     constant_scalar,
@@ -15,6 +16,7 @@ from zsq_export.graph.topology import (
 )
 from zsq_export.passes.editing import Editor
 
+Integers = NDArray[np.int64]
 _PADS, _FILL, _AXES = 1, 2, 3
 _SPATIAL_START = 2
 _NON_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax")
@@ -60,7 +62,7 @@ def _spatial_zero_pads(node: ir.Node) -> list[int] | None:
     return [int(side) for side in (*begins[_SPATIAL_START:], *ends[_SPATIAL_START:])]
 
 
-def _per_axis(node: ir.Node, pads: np.ndarray, rank: int) -> tuple[np.ndarray | None, np.ndarray | None]:  # type: ignore[type-arg]
+def _per_axis(node: ir.Node, pads: Integers, rank: int) -> tuple[Integers | None, Integers | None]:
     """Begins and ends for every axis; the optional fourth input names the axes that are padded."""
     if len(node.inputs) <= _AXES or node.inputs[_AXES] is None:
         return (pads[:rank], pads[rank:]) if pads.size == 2 * rank else (None, None)
@@ -89,7 +91,9 @@ def _never_negative(value: ir.Value | None) -> bool:
     producer = None if value is None else value.producer()
     if is_op(producer, *_NON_NEGATIVE):
         return True
-    low = constant_scalar(producer.inputs[1]) if is_op(producer, "Clip") and producer and len(producer.inputs) > 1 else None
+    if producer is None or not is_op(producer, "Clip") or len(producer.inputs) < _FILL:
+        return False
+    low = constant_scalar(producer.inputs[1])
     return low is not None and low >= 0
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from zsq_export.errors import PlanError
 from zsq_export.graph.opset import upgrade_opset
-from zsq_export.graph.shapes import infer_shapes
 from zsq_export.graph.topology import constant_value, node_by_name, value_by_name
 from zsq_export.passes.editing import Editor
 from zsq_export.planning.plan import Plan, Role, TensorPlan
@@ -26,7 +25,7 @@ _FOUR_BIT = {QuantDtype.INT4: ml_dtypes.int4, QuantDtype.UINT4: ml_dtypes.uint4}
 class InsertQdq(ir.passes.InPlacePass):
     """Inserts quantization as the plan lists it. Every tensor keeps its name; all uses of one tensor share one pair.
 
-    1. ACTIVATION: ``t -> QuantizeLinear -> DequantizeLinear``; the listed uses read the result, others still read ``t``.
+    1. ACTIVATION: ``t -> QuantizeLinear -> DequantizeLinear``; the listed uses read the result, others still ``t``.
     2. ACTIVATION with ``as_output``: the graph output called ``t`` is the dequantized tensor; the float one before it
        is renamed to ``t_float``.
     3. WEIGHT and BIAS: an integer initializer and a DequantizeLinear. The float initializer goes when nobody reads it.
@@ -137,13 +136,11 @@ def _parameters(
             raise PlanError(f"tensor {name!r}: an int32 tensor needs zero point 0", hint="edit the plan")
         return scale, None, attributes
     integers = np.array(qparams.zero_point, dtype=np.int64).reshape(shape)
-    zero_point = editor.constant(
-        _as_stored(integers, qparams.dtype), f"{name}_zero_point", _IR_TYPES[qparams.dtype]
-    )
+    zero_point = editor.constant(_as_stored(integers, qparams.dtype), f"{name}_zero_point", _IR_TYPES[qparams.dtype])
     return scale, zero_point, attributes
 
 
-def _as_stored(integers: NDArray[np.integer], dtype: QuantDtype) -> NDArray[np.generic]:  # type: ignore[type-arg]
+def _as_stored(integers: NDArray[np.integer], dtype: QuantDtype) -> NDArray[np.generic]:
     """Integers in the numpy type that the ONNX tensor is made from."""
     return integers.astype(_FOUR_BIT.get(dtype, dtype.value))
 

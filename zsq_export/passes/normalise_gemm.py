@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from zsq_export.graph.topology import constant_value, float_attribute, float_weight, int_attribute, is_op
 from zsq_export.passes.editing import Editor
 
+FloatArray = NDArray[np.float32]
 _WEIGHT, _BIAS = 1, 2
 
 
@@ -35,16 +37,16 @@ class NormaliseGemm(ir.passes.InPlacePass):
         if weight is None or (bias_value is not None and bias is None):
             return
         rows = weight if int_attribute(node, "transB", 0) else weight.T
-        if bias is not None and bias.size not in (1, rows.shape[0]):
-            return
-        if bias is not None and bias.size == rows.shape[0] != bias.shape[-1]:
+        outputs = rows.shape[0]
+        if bias is not None and bias.shape not in ((), (1,), (outputs,), (1, 1), (1, outputs)):
             return
         self._store(editor, node, rows, bias)
 
-    def _store(self, editor: Editor, node: ir.Node, rows: np.ndarray, bias: np.ndarray | None) -> None:  # type: ignore[type-arg]
+    def _store(self, editor: Editor, node: ir.Node, rows: FloatArray, bias: FloatArray | None) -> None:
         alpha, beta = float_attribute(node, "alpha", 1.0), float_attribute(node, "beta", 1.0)
         if alpha != 1.0 or not int_attribute(node, "transB", 0):
-            name = str(node.inputs[_WEIGHT].name) if node.inputs[_WEIGHT] else node.name
+            value = node.inputs[_WEIGHT]
+            name = node.name if value is None else value.name
             editor.set_input(node, _WEIGHT, editor.constant(rows * np.float32(alpha), f"{name}_rows"))
         if bias is not None and (beta != 1.0 or bias.shape != (rows.shape[0],)):
             full = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (rows.shape[0],))

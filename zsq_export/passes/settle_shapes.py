@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -54,7 +56,8 @@ class SettleShapes(ir.passes.InPlacePass):
             return
         sides = _constant_target(node, source, target)
         if sides is not None and constant_value(node.inputs[_SHAPE_SLOT]) is None:
-            editor.set_input(node, _SHAPE_SLOT, editor.constant(np.array(sides, dtype=np.int64), f"{output.name}_shape"))
+            constant = editor.constant(np.array(sides, dtype=np.int64), f"{output.name}_shape")
+            editor.set_input(node, _SHAPE_SLOT, constant)
             node.attributes.pop("allowzero", None)
         _set_reshaped_shape(source, output, target)
 
@@ -76,18 +79,25 @@ def _constant_target(node: ir.Node, source: ir.Value, target: Elements) -> list[
 
 def _set_reshaped_shape(source: ir.Value, output: ir.Value, target: Elements) -> None:
     """Names the dimensions of the result; -1 is worked out where everything else is static."""
-    sides: list[int | str | None] = [side for side in target]
-    if any(side == _COPY for side in sides):
+    sides: list[int | str | None] = list(target)
+    if _COPY in sides:
         return
     if _INFER in sides:
-        before = [] if source.shape is None else list(source.shape)
-        static = all(isinstance(side, int) for side in before) and before
-        others = [side for side in sides if side != _INFER]
-        known = static and all(isinstance(side, int) for side in others)
-        sides[sides.index(_INFER)] = (
-            int(np.prod(before, dtype=np.int64)) // int(np.prod(others, dtype=np.int64)) if known else _open(output, sides)  # type: ignore[arg-type]
-        )
+        sides[sides.index(_INFER)] = _quotient(source, sides) or _open(output, sides)
     output.shape = ir.Shape(sides)
+
+
+def _quotient(source: ir.Value, sides: list[int | str | None]) -> int | None:
+    """The dimension that -1 stands for, if all others are static; a dynamic one on both sides cancels."""
+    before = [side if isinstance(side, int) else side.value for side in source.shape or ()]
+    after = [side for side in sides if side != _INFER]
+    for side in [side for side in after if isinstance(side, str) and side in before]:
+        after.remove(side)
+        before.remove(side)
+    known = [side for side in (*before, *after) if isinstance(side, int) and side > 0]
+    if not before or len(known) < len(before) + len(after):
+        return None
+    return prod(known[: len(before)]) // prod(known[len(before) :])
 
 
 def _open(output: ir.Value, sides: list[int | str | None]) -> int | str | None:
@@ -120,9 +130,10 @@ def _infer_again(model: ir.Model, node: ir.Node) -> None:
     schema = onnx.defs.get_schema(node.op_type, model.opset_imports[""], "")
     inputs = [value for value in node.inputs if value is not None]
     types = {str(value.name): _type_proto(value) for value in inputs}
-    data = {str(value.name): ir.to_proto(value.const_value) for value in inputs if _is_small_constant(value)}
+    tensors = {str(value.name): value.const_value for value in inputs if _is_small_constant(value)}
+    data = {name: ir.to_proto(tensor) for name, tensor in tensors.items() if tensor is not None}
     try:
-        found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data)  # type: ignore[arg-type]
+        found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data)
     except (RuntimeError, ValueError, onnx.shape_inference.InferenceError):
         return
     for value in node.outputs:

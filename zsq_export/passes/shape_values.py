@@ -53,6 +53,7 @@ def all_integers(elements: Elements) -> bool:
 
 
 Inputs = list[Elements | None]
+Rule = Callable[[ir.Node, Inputs], Elements | None]
 
 
 def _shape(node: ir.Node, _inputs: Inputs) -> Elements | None:
@@ -121,13 +122,13 @@ def _same(_node: ir.Node, inputs: Inputs) -> Elements | None:
     return inputs[0]
 
 
-def _elementwise(symbol: str, compute: Callable[[int, int], int], neutral: int | None) -> Callable[..., Elements | None]:
+def _elementwise(symbol: str, compute: Callable[[int, int], int], neutral: int) -> Rule:
     """Arithmetic on integers; with an unknown operand the formula is its name."""
 
     def one(left: int | str, right: int | str) -> int | str:
         if isinstance(left, int) and isinstance(right, int):
             return compute(left, right)
-        if neutral is not None and isinstance(right, int) and right == neutral:
+        if isinstance(right, int) and right == neutral:
             return left
         return f"({left}{symbol}{right})"
 
@@ -177,7 +178,7 @@ def _constant_of_shape(node: ir.Node, inputs: Inputs) -> Elements | None:
     return np.full([int(side) for side in sides], int(array.reshape(-1)[0]), dtype=object)
 
 
-_RULES: Mapping[str, Callable[[ir.Node, Inputs], Elements | None]] = {
+_RULES: Mapping[str, Rule] = {
     "Shape": _shape,
     "Gather": _gather,
     "Slice": _slice,
