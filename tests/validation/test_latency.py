@@ -111,3 +111,9 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
         found = speed_up("f", 2 * quantized * random.lognormal(0, 0.1, 40), quantized)
         covered += found.low <= 2 <= found.high
     assert covered >= 180
+
+
+def test_noise_that_both_share_leaves_no_doubt() -> None:
+    quantized = np.random.default_rng(0).lognormal(0, 1, 50)
+    found = speed_up("float f32", 2 * quantized, quantized)
+    assert (found.low, found.ratio, found.high) == pytest.approx((2, 2, 2))
