@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
+from zsq_export.calib.convention import detect_convention
+from zsq_export.calib.synthesis import PictureInput, sole_picture
 from zsq_export.errors import CalibrationError, DataError
 from zsq_export.graph.prepared import InputInfo, PreparedModel
 from zsq_export.imaging import PictureSize, apply_preprocessing, fit_pixels, list_pictures, read_picture
@@ -33,7 +35,7 @@ class DataCalibrator:
         """Reads up to ``request.samples`` (default 300) inputs and watches the folded model on them.
 
         Raises:
-            CalibrationError: no data was given, or the input convention is not known.
+            CalibrationError: no data was given, or the model has several inputs.
             DataError: the data cannot be read or does not fit the model's input.
         """
         from zsq_export.execution.collect import collect_statistics
@@ -44,59 +46,68 @@ class DataCalibrator:
         if request.data is None:
             raise CalibrationError("the calibrator 'data' needs data", hint="give --data FOLDER or --data FILE.npz")
         request.progress(f"reading {request.data}", None)
-        entry = model.inputs[0]
-        inputs = {entry.name: read_inputs(request.data, entry, request)}
+        inputs, convention, notes = read_inputs(request.data, model, request)
         request.progress("gathering statistics", None)
-        samples = len(inputs[entry.name])
+        feeds = {model.inputs[0].name: inputs}
         return CalibrationResult(
-            statistics=collect_statistics(model.folded, inputs),
-            inputs=inputs,
-            preprocessing=request.preprocessing,
-            provenance=Provenance(calibrator=self.name, seed=request.seed, samples=samples),
+            statistics=collect_statistics(model.folded, feeds),
+            inputs=feeds,
+            preprocessing=convention,
+            provenance=Provenance(calibrator=self.name, seed=request.seed, samples=len(inputs), notes=notes),
         )
 
 
-def read_inputs(path: Path, entry: InputInfo, request: CalibrationRequest) -> NDArray[np.float32]:
+def read_inputs(
+    path: Path, model: PreparedModel, request: CalibrationRequest
+) -> tuple[NDArray[np.float32], Preprocessing | None, tuple[str, ...]]:
     """Model inputs from a folder (searched through its sub-folders) or an .npz file; a seeded choice if there are more.
 
     Args:
         path: of the data.
-        entry: the model's input, [N, channels, height, width] for pictures.
-        request: seed, samples and preprocessing.
+        model: with one input.
+        request: seed, samples and preprocessing; without preprocessing the convention is detected for pictures.
 
     Returns:
-        float32 [samples, ...], preprocessed.
+        float32 [samples, ...] as the model takes them, their convention, and notes for the user.
 
     Raises:
-        CalibrationError: pictures without a known input convention.
         DataError: nothing there, or it does not fit.
     """
-    limit = request.samples or DEFAULT_SAMPLES
-    if path.is_dir():
-        files = [file for folder in sorted({path, *_folders(path)}) for file in list_pictures(folder)]
-        if not files:
-            raise DataError(f"{path} holds no pictures", hint="give a folder of .jpg or .png files, or an .npz with x")
-        size, convention = _picture_size(entry), _convention(request)
-        chosen = (files[index] for index in _choose(len(files), limit, request.seed))
-        pixels = np.stack([read_picture(file, size, resize=convention.resize) for file in chosen])
-        return apply_preprocessing(pixels, convention)
-    array = _read_array(path)
-    array = array[_choose(len(array), limit, request.seed)]
-    return _from_pixels(array, entry, request) if array.dtype == np.uint8 else _as_inputs(array, entry, path)
+    picture = sole_picture(model)
+    resize = None if request.preprocessing is None else request.preprocessing.resize
+    found = _read_folder(path, model.inputs[0], picture, request, resize) if path.is_dir() else _read_npz(path, request)
+    if found.dtype != np.uint8:
+        return _as_inputs(found, model.inputs[0], path), request.preprocessing, ()
+    if picture is None:
+        raise _no_pictures(model.inputs[0])
+    pixels = found if path.is_dir() else _fit(found, picture, resize)
+    convention, notes = _convention(model, picture, request)
+    return picture.arrange(apply_preprocessing(pixels, convention)), convention, notes
 
 
-def _folders(path: Path) -> list[Path]:
-    return [folder for folder in path.rglob("*") if folder.is_dir()]
+def _convention(
+    model: PreparedModel, picture: PictureInput, request: CalibrationRequest
+) -> tuple[Preprocessing, tuple[str, ...]]:
+    if request.preprocessing is not None:
+        return request.preprocessing, ()
+    detection = detect_convention(model, picture)
+    return detection.preprocessing, (detection.note,)
 
 
-def _choose(count: int, limit: int, seed: int) -> NDArray[np.int64]:
-    """All indices, or a sorted random choice of them."""
-    if count <= limit:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
+def _read_folder(
+    path: Path, entry: InputInfo, picture: PictureInput | None, request: CalibrationRequest, resize: int | None
+) -> NDArray[np.uint8]:
+    folders = sorted({path, *(inner for inner in path.rglob("*") if inner.is_dir())})
+    files = [file for folder in folders for file in list_pictures(folder)]
+    if not files:
+        raise DataError(f"{path} holds no pictures", hint="give a folder of .jpg or .png files, or an .npz with x")
+    if picture is None:
+        raise _no_pictures(entry)
+    chosen = (files[index] for index in _choose(len(files), request))
+    return np.stack([read_picture(file, _size(picture), resize=resize) for file in chosen])
 
 
-def _read_array(path: Path) -> NDArray[Any]:
+def _read_npz(path: Path, request: CalibrationRequest) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             array: NDArray[Any] = archive["x"]
@@ -104,19 +115,27 @@ def _read_array(path: Path) -> NDArray[Any]:
         raise DataError(f"cannot read the array 'x' of {path}: {error}", hint="give an .npz file with x") from error
     if array.ndim < 2 or len(array) == 0:
         raise DataError(f"x in {path} has the shape {list(array.shape)}", hint="expected [samples, ...]")
-    return array
+    return array[_choose(len(array), request)]
 
 
-def _from_pixels(array: NDArray[Any], entry: InputInfo, request: CalibrationRequest) -> NDArray[np.float32]:
-    """uint8 pixels, N×H×W×C or N×C×H×W (or N×H×W for one channel), to model inputs."""
-    size, convention = _picture_size(entry), _convention(request)
+def _choose(count: int, request: CalibrationRequest) -> NDArray[np.int64]:
+    """All indices, or a sorted random choice of as many as were asked for."""
+    limit = request.samples or DEFAULT_SAMPLES
+    if count <= limit:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(request.seed).choice(count, limit, replace=False))
+
+
+def _fit(array: NDArray[np.uint8], picture: PictureInput, resize: int | None) -> NDArray[np.uint8]:
+    """Pixels N×H×W×C, N×C×H×W, or N×H×W for one channel, as N×H×W×C of the model's size."""
     pixels = array[..., None] if array.ndim == 3 else array
-    if pixels.ndim == 4 and pixels.shape[-1] != size.channels:
+    if pixels.ndim == 4 and pixels.shape[-1] != picture.channels:
         pixels = pixels.transpose(0, 2, 3, 1)
-    if pixels.ndim != 4 or pixels.shape[-1] != size.channels:
-        raise DataError(f"x has the shape {list(array.shape)}", hint=f"expected pictures of {size.channels} channels")
-    fitted = np.stack([fit_pixels(picture, size, resize=convention.resize) for picture in pixels])
-    return apply_preprocessing(fitted, convention)
+    if pixels.ndim != 4 or pixels.shape[-1] != picture.channels:
+        raise DataError(
+            f"x has the shape {list(array.shape)}", hint=f"expected pictures of {picture.channels} channels"
+        )
+    return np.stack([fit_pixels(np.ascontiguousarray(one), _size(picture), resize=resize) for one in pixels])
 
 
 def _as_inputs(array: NDArray[Any], entry: InputInfo, path: Path) -> NDArray[np.float32]:
@@ -133,20 +152,12 @@ def _as_inputs(array: NDArray[Any], entry: InputInfo, path: Path) -> NDArray[np.
     return np.ascontiguousarray(array, np.float32)
 
 
-def _picture_size(entry: InputInfo) -> PictureSize:
-    channels = entry.image_channels
-    if channels is None or entry.shape[2] is None or entry.shape[3] is None:
-        raise DataError(
-            f"input {entry.name!r} {list(entry.shape)} takes no pictures of a fixed size",
-            hint="give an .npz file whose x holds float model inputs",
-        )
-    return PictureSize(height=entry.shape[2], width=entry.shape[3], channels=channels)
+def _size(picture: PictureInput) -> PictureSize:
+    return PictureSize(height=picture.height, width=picture.width, channels=picture.channels)
 
 
-def _convention(request: CalibrationRequest) -> Preprocessing:
-    if request.preprocessing is None:
-        raise CalibrationError(
-            "the input convention is needed to turn pictures into inputs",
-            hint="give --mean and --std, --input-range or --preprocessing",
-        )
-    return request.preprocessing
+def _no_pictures(entry: InputInfo) -> DataError:
+    return DataError(
+        f"input {entry.name!r} {list(entry.shape)} takes no pictures",
+        hint="give an .npz file whose x holds float model inputs",
+    )

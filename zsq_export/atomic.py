@@ -69,10 +69,13 @@ class AtomicFolder:
     def __enter__(self) -> Self:
         parent = self.destination.parent
         self._made_parents = tuple(folder for folder in (parent, *parent.parents) if not folder.exists())
-        parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(parent)
         self.path = parent / f".{self.destination.name}{_UNFINISHED}{secrets.token_hex(4)}"
-        self.path.mkdir()
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(parent)
+            self.path.mkdir()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.destination)) from error
         self._lock = _lock(self.path)
         return self
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from zsq_export.artifact import MANIFEST_NAME, Artifact, check_destination
+from zsq_export.artifact import MANIFEST_NAME, Artifact, Manifest, check_destination
 from zsq_export.atomic import AtomicFolder
 from zsq_export.backends.base import Backend
 from zsq_export.backends.registry import get_backend
@@ -93,22 +93,32 @@ def convert(conversion: Conversion, progress: Progress = silent) -> tuple[Artifa
         ZsqError: the first thing that cannot be done; nothing is left behind.
     """
     backends = check_conversion(conversion)
-    calibrated = _calibrated(conversion, progress)
-    with ExitStack() as folders:
-        finished = []
-        for backend in backends:
-            progress(f"planning for {backend.name}", None)
-            plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
-            destination = conversion.destination(backend.name)
-            folder = folders.enter_context(AtomicFolder(destination, overwrite=conversion.overwrite))
-            progress(f"lowering for {backend.name}", None)
-            qdq = insert_qdq(calibrated.prepared, plan)
-            options = (*conversion.calibration.described(), *_described(conversion.planning))
-            manifest = fill_artifact(folder.path, calibrated.prepared, calibrated.result, plan, qdq, backend, options)
-            finished.append((folder, manifest))
-        for folder, manifest in finished:
+    with ExitStack() as stack:
+        folders = [
+            stack.enter_context(AtomicFolder(conversion.destination(backend.name), overwrite=conversion.overwrite))
+            for backend in backends
+        ]
+        calibrated = _calibrated(conversion, progress)
+        manifests = [
+            _fill(conversion, calibrated, backend, folder.path, progress)
+            for backend, folder in zip(backends, folders, strict=True)
+        ]
+        for folder, manifest in zip(folders, manifests, strict=True):
             folder.commit(MANIFEST_NAME, manifest.to_json().encode())
-    return tuple(Artifact(folder=folder.destination, manifest=manifest) for folder, manifest in finished)
+    return tuple(Artifact(folder=conversion.destination(manifest.target), manifest=manifest) for manifest in manifests)
+
+
+def _fill(
+    conversion: Conversion, calibrated: Calibrated, backend: Backend, folder: Path, progress: Progress
+) -> Manifest:
+    """Everything of the way that is done once per target."""
+    progress(f"planning for {backend.name}", None)
+    plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
+    progress(f"lowering for {backend.name}", None)
+    qdq = insert_qdq(calibrated.prepared, plan)
+    return fill_artifact(
+        folder, calibrated.prepared, calibrated.result, plan, qdq, backend, _effective_options(conversion)
+    )
 
 
 def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
@@ -123,7 +133,8 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
     if conversion.saved_plan is not None and len(conversion.targets) > 1:
         raise UsageError("a plan is for one target", hint="give --plan with one --target")
     backends = tuple(get_backend(target) for target in conversion.targets)
-    get_calibrator(conversion.calibration.calibrator)
+    if conversion.saved_calibration is None and conversion.saved_plan is None:
+        get_calibrator(conversion.calibration.calibrator)
     for target in conversion.targets:
         check_destination(conversion.destination(target), overwrite=conversion.overwrite)
     return backends
@@ -224,8 +235,22 @@ def _load_plan(path: Path) -> Plan:
         raise PlanError(f"cannot read the plan {path}: {error}", hint="make one with `zsq-export plan`") from error
 
 
-def _described(options: PlanOptions) -> tuple[tuple[str, str], ...]:
+def _effective_options(conversion: Conversion) -> tuple[tuple[str, str], ...]:
+    """The options that had an effect, for the manifest; what was read from a file is called so."""
+    planning = conversion.planning
+    calibrated, planned = conversion.saved_calibration is None, conversion.saved_plan is None
     return (
-        ("range_estimator", options.estimator.value),
-        ("bias_correction", "yes" if options.bias_correction else "no"),
+        *(
+            conversion.calibration.described()
+            if calibrated and planned
+            else (("calibration", "none" if calibrated else "given"),)
+        ),
+        *(
+            (
+                ("range_estimator", planning.estimator.value),
+                ("bias_correction", "yes" if planning.bias_correction else "no"),
+            )
+            if planned
+            else (("plan", "given"),)
+        ),
     )

@@ -6,18 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from zsq_export.artifact import PLAN_NAME, QDQ_NAME, REPORT_NAMES, Artifact, find_model, read_artifact
 from zsq_export.backends.base import Backend
 from zsq_export.backends.registry import get_backend
-from zsq_export.calib.base import CalibrationRequest, SyntheticInputs
-from zsq_export.calib.prior.images import natural_images
-from zsq_export.calib.registry import get_calibrator
+from zsq_export.calib.base import SyntheticInputs
+from zsq_export.calib.convention import detect_convention
+from zsq_export.calib.synthesis import field_inputs, normalise, prior_pictures, sole_picture
 from zsq_export.errors import DataError, TargetUnavailableError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import PreparedModel
-from zsq_export.imaging import apply_preprocessing
 from zsq_export.pipeline import equalize
 from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.preprocessing import Preprocessing
@@ -80,34 +77,26 @@ def validate(verification: Verification) -> ValidationReport:
 
 
 def held_out_inputs(prepared: PreparedModel, artifact: Artifact, *, samples: int = HELD_OUT_SAMPLES) -> SyntheticInputs:
-    """Synthetic inputs that calibration did not see: the image prior with another seed.
+    """Synthetic inputs that calibration did not see: pictures of the image prior from another seed.
 
-    A model whose input is no picture gets what its own calibrator makes from another seed.
+    Inputs that take no pictures get smooth random fields.
 
     Args:
         prepared: the float model.
-        artifact: says which seed, convention and calibrator there were.
+        artifact: says the seed and the input convention; the convention is detected if there is none.
         samples: how many.
-
-    Raises:
-        DataError: nothing is known that could make inputs.
     """
     manifest = artifact.manifest
     seed = manifest.seed + _HELD_OUT_SEED
-    if len(prepared.inputs) == 1 and prepared.inputs[0].image_channels and manifest.preprocessing:
-        return _pictures(prepared, manifest.preprocessing, seed, samples)
-    if manifest.calibration.calibrator in ("none", "data"):
-        raise DataError("without pictures as input there are no synthetic inputs to validate on", hint="give --data")
-    request = CalibrationRequest(seed=seed, samples=samples, preprocessing=manifest.preprocessing)
-    return get_calibrator(manifest.calibration.calibrator).calibrate(prepared, request).inputs
-
-
-def _pictures(prepared: PreparedModel, convention: Preprocessing, seed: int, samples: int) -> SyntheticInputs:
-    entry = prepared.inputs[0]
-    height, width = (side or convention.resize or 224 for side in entry.shape[2:])
-    images = natural_images(seed=seed, count=samples, channels=entry.image_channels or 3, height=height, width=width)
-    pixels = np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    return {entry.name: apply_preprocessing(pixels, convention)}
+    picture = sole_picture(prepared)
+    if picture is None:
+        return {
+            entry.name: field_inputs(entry, seed=seed + index, count=samples)
+            for index, entry in enumerate(prepared.inputs)
+        }
+    convention = manifest.preprocessing or detect_convention(prepared, picture).preprocessing
+    pictures = prior_pictures(picture, seed=seed, count=samples)
+    return {picture.name: picture.arrange(normalise(pictures, convention))}
 
 
 def _available(artifact: Artifact) -> Backend:
