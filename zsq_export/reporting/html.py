@@ -83,7 +83,7 @@ def _accuracy(report: ValidationReport) -> Tile | None:
     accuracy = report.accuracy
     if accuracy is None:
         return None
-    change = f"{-accuracy.drop:+.2f} ± {accuracy.drop_standard_error:.2f} points"
+    change = f"{accuracy.change:+.2f} ± {accuracy.drop_standard_error:.2f} points"
     return Tile(
         title="Top-1 accuracy, int8",
         value=wording.percent(accuracy.top1_quantized),

@@ -77,7 +77,7 @@ def _accuracy_rows(report: ValidationReport) -> list[tuple[str, str, str, str]]:
     if accuracy is None:
         return []
     tail = (str(accuracy.samples), origin_mark(accuracy.inputs))
-    change = f"{-accuracy.drop:+.2f} ± {accuracy.drop_standard_error:.2f} points"
+    change = f"{accuracy.change:+.2f} ± {accuracy.drop_standard_error:.2f} points"
     rows = [
         ("top-1 float → int8", f"{accuracy.top1_float:.2f} → {percent(accuracy.top1_quantized)}", *tail),
         ("top-1 difference", change, *tail),

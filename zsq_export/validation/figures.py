@@ -132,6 +132,11 @@ class Accuracy:
     samples: int
     inputs: InputOrigin
 
+    @property
+    def change(self) -> float:
+        """``top1_quantized - top1_float``, points: what people read more easily than a negative drop."""
+        return self.top1_quantized - self.top1_float
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatencySeries:

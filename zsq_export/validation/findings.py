@@ -62,7 +62,7 @@ def _accuracy(report: ValidationReport) -> Finding | None:
     if accuracy is None:
         return None
     change = f"{accuracy.top1_float:.2f} → {accuracy.top1_quantized:.2f} %"
-    spread = f"difference {-accuracy.drop:+.2f} ± {accuracy.drop_standard_error:.2f} points, n = {accuracy.samples}"
+    spread = f"difference {accuracy.change:+.2f} ± {accuracy.drop_standard_error:.2f} points, n = {accuracy.samples}"
     if accuracy.drop > 2 * accuracy.drop_standard_error and accuracy.drop > 0:
         return (_warning if accuracy.drop > 1 else _note)(f"Top-1 accuracy falls: {change} ({spread}).")
     return Finding(severity=Severity.GOOD, text=f"No measurable loss of top-1 accuracy: {change} ({spread}).")

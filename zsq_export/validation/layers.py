@@ -17,7 +17,7 @@ from zsq_export.validation.figures import LayerFidelity, LayerReport, OutputFide
 from zsq_export.validation.running import Outputs, Run, fixed_batch, run_padded
 from zsq_export.validation.samples import Batch, Samples
 
-_TAP_BYTES = 128 << 20
+_TAP_BYTES = 64 << 20
 """For the tapped tensors of one batch of one model; two models are held at once."""
 _LARGEST_BATCH = 16
 

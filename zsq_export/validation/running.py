@@ -14,7 +14,7 @@ from zsq_export.validation.samples import Feeds, Samples
 Outputs = Mapping[str, NDArray[np.float32]]
 Run = Callable[[Feeds], Outputs]
 
-_INPUT_ELEMENTS = 1 << 21
+_INPUT_ELEMENTS = 1 << 20
 """Input elements per batch: activations are some tens of times larger, which keeps a batch below about half a GB."""
 _LARGEST_BATCH = 64
 
