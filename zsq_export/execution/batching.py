@@ -30,8 +30,8 @@ def run_in_batches(session: Session, inputs: Mapping[str, NDArray[Any]], batch_s
     """Runs all samples, a batch at a time.
 
     A fixed batch dimension of the model is honoured: the last batch is filled up with repeats, which are cut off the
-    results again. A model whose batch is declared free but which fails on more than one sample (a Reshape with a baked-in
-    batch of 1) is run one sample at a time.
+    results again. A model whose batch is declared free but which fails on more than one sample (a Reshape with a
+    baked-in batch of 1) is run one sample at a time.
 
     Args:
         session: the model.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
@@ -20,6 +20,7 @@ from zsq_export.graph.saving import PROTO_LIMIT, save_model, serialize_model, we
 
 Arrays = dict[str, NDArray[Any]]
 
+MESSAGE_LENGTH = 300
 _FATAL = 4
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 _NODE = re.compile(r"Name:'([^']+)'|[Nn]ode ?\(([^)]+)\)")
@@ -138,9 +139,9 @@ def _one_line_errors(what: str) -> Iterator[None]:
 
 
 def _summary(text: str) -> str:
-    """The first line that says something, without codes and source paths; the node's name first if it is known."""
-    lines = [" ".join(_CODES.sub("", line).split()) for line in text.splitlines()]
-    message = next((line for line in lines if line), "unknown error")
+    """The message as one line without codes and source paths; the node's name first if it is known."""
+    lines = (" ".join(_CODES.sub("", line).split()) for line in text.splitlines())
+    message = textwrap.shorten("; ".join(line for line in lines if line) or "unknown error", MESSAGE_LENGTH)
     match = _NODE.search(text)
     name = next((group for group in match.groups() if group), "") if match else ""
     return message if not name or name in message else f"node '{name}': {message}"
