@@ -18,7 +18,7 @@ class FoldBatchNorm(ir.passes.InPlacePass):
     1. Behind a Conv, ConvTranspose or Gemm with constant weight and one reader: into its weight and bias. A shared
        weight is copied. The weighted op's output takes the name of the BatchNormalization's.
     2. Behind a MatMul with a result of two axes: its scale into the weight, the rest becomes an Add of a constant.
-    3. Behind such a MatMul and an Add of a constant: into both.
+    3. Behind such a MatMul and an Add of a constant: into both. The product, whose value changes, is renamed.
     4. Anywhere else (pre-activation networks, on the input, behind an op with several readers): an exact Mul and Add.
     5. A BatchNormalization whose parameters are computed, or whose input has an unknown rank, stays.
     """
@@ -63,6 +63,7 @@ def _fold_into_matmul(editor: Editor, node: ir.Node, affine: Affine) -> bool:
     if matmul is None or not is_op(matmul, "MatMul") or not can_absorb(matmul, only_scale):
         return False
     absorb(editor, matmul, only_scale)
+    matmul.outputs[0].name = editor.new_value_name(f"{matmul.outputs[0].name}_folded")
     if add is None or bias_index is None:
         _replace_by_add(editor, node, affine)
         return True
