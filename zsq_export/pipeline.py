@@ -199,8 +199,7 @@ def read_plan(conversion: Conversion, calibrated: Calibrated, backend: Backend) 
             f"{conversion.saved_plan} and the calibration disagree on whether the model is equalized",
             hint="plan again from this calibration, or leave --calibration out",
         )
-    check_plan(plan, calibrated.prepared, backend.placement())
-    return plan
+    return check_plan(plan, calibrated.prepared, backend.placement())
 
 
 def insert_qdq(prepared: PreparedModel, plan: Plan) -> ir.Model:
