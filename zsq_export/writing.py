@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import onnx_ir as ir
@@ -42,7 +44,7 @@ def fill_artifact(
         OSError: a file cannot be written.
     """
     save_model(qdq, folder / QDQ_NAME)
-    lowered = backend.lower(qdq, plan, folder)
+    lowered = _lower(backend, qdq, plan, folder)
     (folder / PLAN_NAME).write_text(plan_to_json(plan))
     if calibration.preprocessing is not None:
         (folder / PREPROCESSING_NAME).write_text(calibration.preprocessing.to_json())
@@ -60,6 +62,16 @@ def fill_artifact(
         outputs=_tensors(prepared.folded.graph.outputs),
         files=record_files(folder),
     )
+
+
+def _lower(backend: Backend, qdq: ir.Model, plan: Plan, folder: Path) -> tuple[str, ...]:
+    try:
+        return backend.lower(qdq, plan, folder)
+    except RuntimeError as error:
+        # All that a C++ stream says of a full disk, in a folder that could be written a moment ago.
+        if "iostream" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def provenance_of_plan() -> Provenance:

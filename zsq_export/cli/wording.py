@@ -18,7 +18,7 @@ def size(count: int) -> str:
 def describe_convention(convention: Preprocessing | None) -> str:
     """One line: name, mean, std, order of planes, and who says so."""
     if convention is None:
-        return "none (the input is no picture, or the plan was given)"
+        return "neither given nor detected"
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (convention.mean, convention.std))
     order = convention.channel_order.value.upper()
     return f"{convention.name}: (pixel/255 - [{mean}]) / [{std}], {order}, {convention.origin.value}"
