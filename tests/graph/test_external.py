@@ -47,7 +47,9 @@ def test_large_external_weights_stay_mapped(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(loaded.graph.initializers["w"].const_value, ir.ExternalTensor)
 
 
-@pytest.mark.parametrize("location", ["/etc/hostname", "../weights.bin", "sub/../../weights.bin", "link.bin", "links/weights.bin"])
+@pytest.mark.parametrize(
+    "location", ["/etc/hostname", "../weights.bin", "sub/../../weights.bin", "link.bin", "links/weights.bin"]
+)
 def test_a_path_that_leaves_the_folder_is_never_opened(location: str, tmp_path: Path) -> None:
     outside, folder = tmp_path / "outside", tmp_path / "model"
     outside.mkdir()

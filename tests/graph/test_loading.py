@@ -43,7 +43,9 @@ def _sequence_input() -> onnx.ModelProto:
 
 BAD_GRAPHS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[str, ...]]] = {
     "cyclic": (
-        lambda: proto([node("Add", ["x", "b"], "a", "first"), node("Relu", ["a"], "b", "second"), node("Relu", ["b"], "y")]),
+        lambda: proto(
+            [node("Add", ["x", "b"], "a", "first"), node("Relu", ["a"], "b", "second"), node("Relu", ["b"], "y")]
+        ),
         ("cyclic", "first", "second"),
     ),
     "reads itself": (lambda: proto([node("Add", ["x", "y"], "y", "loop")]), ("cyclic", "loop")),
@@ -52,25 +54,39 @@ BAD_GRAPHS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[str, ...]]] = {
     "output made by nobody": (lambda: proto([CONV], W, outputs=("z",)), ("'z'",)),
     "unknown op": (lambda: proto([node("Relux", ["x"], "y", "act")]), ("act", "Relux", "did you mean Relu?")),
     "op of a later opset": (lambda: proto([node("Gelu", ["x"], "y", "act")]), ("act", "Gelu", "17")),
-    "unknown domain": (lambda: proto([node("Gelu", ["x"], "y", "act", domain="com.microsoft")]), ("act", "com.microsoft.Gelu")),
-    "no float input": (lambda: proto([node("Cast", ["x"], "y", to=1)], dtype=TensorProto.INT64), ("no float inputs", "'x' (INT64)")),
+    "unknown domain": (
+        lambda: proto([node("Gelu", ["x"], "y", "act", domain="com.microsoft")]),
+        ("act", "com.microsoft.Gelu"),
+    ),
+    "no float input": (
+        lambda: proto([node("Cast", ["x"], "y", to=1)], dtype=TensorProto.INT64),
+        ("no float inputs", "'x' (INT64)"),
+    ),
     "dynamic rank": (lambda: proto([node("Relu", ["x"], "y")], inputs={"x": None}), ("'x'", "rank")),
     "sequence input": (_sequence_input, ("'x'", "not a tensor")),
     "NaN": (lambda: _poisoned(np.nan), ("'w'", "conv1", "NaN")),
     "infinity": (lambda: _poisoned(np.inf), ("'w'", "conv1", "infinity")),
     "NaN in a Constant node": (
-        lambda: proto([helper.make_node("Constant", [], ["w"], value_float=float("nan")), node("Add", ["x", "w"], "y", "sum")]),
+        lambda: proto(
+            [helper.make_node("Constant", [], ["w"], value_float=float("nan")), node("Add", ["x", "w"], "y", "sum")]
+        ),
         ("'w'", "sum", "NaN"),
     ),
     "too few bytes": (_wrong_size, ("'w'", "108 numbers")),
     "already quantized": (
-        lambda: proto([node("DequantizeLinear", ["q", "s"], "w"), CONV], {"q": np.zeros((4, 3, 3, 3), np.int8), "s": np.float32(0.1)}),
+        lambda: proto(
+            [node("DequantizeLinear", ["q", "s"], "w"), CONV],
+            {"q": np.zeros((4, 3, 3, 3), np.int8), "s": np.float32(0.1)},
+        ),
         ("already quantized", "w_node"),
     ),
-    "dynamically quantized": (lambda: proto([node("ConvInteger", ["x", "w"], "y", "conv1")], W), ("already quantized", "conv1")),
+    "dynamically quantized": (
+        lambda: proto([node("ConvInteger", ["x", "w"], "y", "conv1")], W),
+        ("already quantized", "conv1"),
+    ),
     "old opset": (lambda: proto([CONV], W, opset=9), ("operator set 9", "11 or later")),
     "future opset": (lambda: proto([CONV], W, opset=999), ("operator set 999",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_GRAPHS)
@@ -164,8 +180,9 @@ def test_half_precision_becomes_float32(tmp_path: Path) -> None:
 
 
 def test_functions_are_inlined(tmp_path: Path) -> None:
-    body = helper.make_function("mine", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])],
-                                [helper.make_opsetid("", 17)])  # fmt: skip
+    body = helper.make_function(
+        "mine", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 17)]
+    )
     built = proto([node("Twice", ["x"], "y", domain="mine")])
     built.functions.append(body)
     built.opset_import.append(helper.make_opsetid("mine", 1))
@@ -174,8 +191,11 @@ def test_functions_are_inlined(tmp_path: Path) -> None:
 
 
 def test_nodes_are_sorted_and_named_stably(tmp_path: Path) -> None:
-    unnamed = [helper.make_node("Relu", ["a"], ["y"]), helper.make_node("Neg", ["x"], ["a"], name="twin"),
-               helper.make_node("Neg", ["x"], ["z"], name="twin")]  # fmt: skip
+    unnamed = [
+        helper.make_node("Relu", ["a"], ["y"]),
+        helper.make_node("Neg", ["x"], ["a"], name="twin"),
+        helper.make_node("Neg", ["x"], ["z"], name="twin"),
+    ]
     path = write(tmp_path, proto(unnamed, outputs=("y", "z")))
     names = {item.outputs[0].name: item.name for item in load_model(path).graph}
     assert names == {"a": "twin", "y": "Relu_y", "z": "twin_1"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,18 @@ import onnx_ir as ir
 import pytest
 from digits import DigitsModel
 from light_models import LIGHT_MODELS, write_light_model
-from onnx_graphs import assert_close, batchnorm, batchnorm_constants, feeds_for, node, op_types, proto, run, weights, write
+from onnx_graphs import (
+    assert_close,
+    batchnorm,
+    batchnorm_constants,
+    feeds_for,
+    node,
+    op_types,
+    proto,
+    run,
+    weights,
+    write,
+)
 from torch_nets import NETS, export_net
 
 from zsq_export.graph.prepare import prepare_model
@@ -27,12 +39,20 @@ EXPORTS = {
     "dynamo": {"dynamo": True, "fold": True},
     "dynamo_unfolded": {"dynamo": True, "fold": False},
 }
+_NOT_EXPORTABLE = ("vision_transformer", "trace_opset11")
+"""PyTorch exports its attention from opset 14 on."""
 ASSETS = {
-    "cifar10/resnet20_akamaster": 19, "cifar10/resnet20_chenyaofo": 21, "cifar10/resnet56_akamaster": 55,
-    "cifar10/vit_d6_smmk47": 0, "coco/fastestdet_352": 70, "imagenet/efficientnet_lite0_224": 49,
-    "imagenet/mobilenetv1_075_224": 27, "mlperf_tiny/ic_resnet8": 7, "mlperf_tiny/kws_dscnn": 9,
+    "cifar10/resnet20_akamaster": 19,
+    "cifar10/resnet20_chenyaofo": 21,
+    "cifar10/resnet56_akamaster": 55,
+    "cifar10/vit_d6_smmk47": 0,
+    "coco/fastestdet_352": 70,
+    "imagenet/efficientnet_lite0_224": 49,
+    "imagenet/mobilenetv1_075_224": 27,
+    "mlperf_tiny/ic_resnet8": 7,
+    "mlperf_tiny/kws_dscnn": 9,
     "superres/espcn_x3_224": 0,
-}  # fmt: skip
+}
 
 
 def check_prepared(path: Path, batch: int = 2, tolerance: float = 1e-4) -> PreparedModel:
@@ -49,7 +69,10 @@ def check_prepared(path: Path, batch: int = 2, tolerance: float = 1e-4) -> Prepa
 
 def _check_common_tensors(prepared: PreparedModel, feeds: dict[str, np.ndarray], tolerance: float) -> None:
     forms = (prepared.with_batchnorm, prepared.folded)
-    names = [{value.name for item in form.graph for value in item.outputs if value.dtype == ir.DataType.FLOAT} for form in forms]
+    names = [
+        {value.name for item in form.graph for value in item.outputs if value.dtype == ir.DataType.FLOAT}
+        for form in forms
+    ]
     common = sorted(str(name) for name in names[0] & names[1])
     results = [run(_with_outputs(form, common), feeds) for form in forms]
     assert_close({name: results[0][name] for name in common}, {name: results[1][name] for name in common}, tolerance)
@@ -66,18 +89,25 @@ def _with_outputs(form: ir.Model, names: list[str]) -> ir.Model:
     return tapped
 
 
-@pytest.mark.parametrize("export", EXPORTS)
-@pytest.mark.parametrize("name", NETS)
+def _exports() -> list[Any]:
+    """Every network in every way; PyTorch's newer exporter takes seconds for each, so most of those are slow tests."""
+    pairs = [(name, export) for name in NETS for export in EXPORTS]
+    quick = {"inverted_residual", "shared_head"}
+    slow = {pair for pair in pairs if "dynamo" in pair[1] and pair[0] not in quick}
+    return [pytest.param(*pair, marks=[pytest.mark.slow] * (pair in slow)) for pair in pairs if pair != _NOT_EXPORTABLE]
+
+
+@pytest.mark.parametrize(("name", "export"), _exports())
 def test_exported_network(name: str, export: str, build_once: Callable[[str, Callable[[Path], None]], Path]) -> None:
-    if (name, export) == ("vision_transformer", "trace_opset11"):
-        pytest.skip("PyTorch exports its attention from opset 14 on")
     folder = build_once(f"net_{name}_{export}", lambda item: export_net(name, item / "net.onnx", **EXPORTS[export]))
     prepared = check_prepared(folder / "net.onnx", batch=3)
     assert "BatchNormalization" not in op_types(prepared.folded)
     assert all(shape[0] is None for shape in (item.shape for item in prepared.inputs))
 
 
-@pytest.mark.parametrize("name", LIGHT_MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (count > 60)) for name, count in LIGHT_MODELS.items()]
+)
 def test_architecture_of_the_onnx_package(name: str, tmp_path: Path) -> None:
     prepared = check_prepared(write_light_model(name, tmp_path))
     assert len(prepared.batchnorms) == LIGHT_MODELS[name]
@@ -91,7 +121,9 @@ def test_efficientnet_lite0_within_its_time(efficientnet_lite0_path: Path) -> No
     assert time.perf_counter() - start < 3
     assert len(prepared.batchnorms) == 49
     assert "Pad" not in op_types(prepared.folded)
-    assert_close(run(efficientnet_lite0_path, feeds_for(prepared.inputs)), run(prepared.folded, feeds_for(prepared.inputs)), 1e-4)
+    assert_close(
+        run(efficientnet_lite0_path, feeds_for(prepared.inputs)), run(prepared.folded, feeds_for(prepared.inputs)), 1e-4
+    )
 
 
 def test_trained_digits_network(digits_model: DigitsModel) -> None:
@@ -131,8 +163,9 @@ def test_statistics_behind_identities(tmp_path: Path) -> None:
 
 def test_training_mode_batchnorm_is_read_as_inference(tmp_path: Path) -> None:
     constants = {"w": weights(4, 3, 3, 3), **batchnorm_constants("p", 4)}
-    training = onnx.helper.make_node("BatchNormalization", ["c", "p_0", "p_1", "p_2", "p_3"], ["y", "m", "v"],
-                                     training_mode=1, name="bn")  # fmt: skip
+    training = onnx.helper.make_node(
+        "BatchNormalization", ["c", "p_0", "p_1", "p_2", "p_3"], ["y", "m", "v"], training_mode=1, name="bn"
+    )
     inference = batchnorm("c", "y", "p")
     conv = node("Conv", ["x", "w"], "c")
     prepared = prepare_model(write(tmp_path, proto([conv, training], constants)))

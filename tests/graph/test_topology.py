@@ -29,8 +29,11 @@ def test_neighbours() -> None:
 
 
 def test_constants_are_initializers_and_constant_nodes_but_no_inputs() -> None:
-    built = model([node("Constant", [], "c", value_floats=[1.0, 2.0]), node("Add", ["x", "c"], "y")],
-                  {"k": weights(2)}, inputs={"x": ("N", 2)})  # fmt: skip
+    built = model(
+        [node("Constant", [], "c", value_floats=[1.0, 2.0]), node("Add", ["x", "c"], "y")],
+        {"k": weights(2)},
+        inputs={"x": ("N", 2)},
+    )
     values = value_by_name(built)
     np.testing.assert_array_equal(constant_value(values["c"]), [1, 2])
     assert constant_value(values["k"]) is not None
@@ -55,13 +58,19 @@ def test_channel_axis_next_to_a_one_dimensional_convolution() -> None:
     ("item", "shape", "inputs", "axis", "macs"),
     [
         (node("Conv", ["x", "w"], "y", group=2), (4, 2, 3, 3), ("N", 4, 8, 8), 0, 4 * 6 * 6 * 2 * 9),
-        (node("ConvTranspose", ["x", "w"], "y", group=2, strides=[2, 2]), (4, 3, 2, 2), ("N", 4, 5, 5), 1, 4 * 25 * 3 * 4),
+        (
+            node("ConvTranspose", ["x", "w"], "y", group=2, strides=[2, 2]),
+            (4, 3, 2, 2),
+            ("N", 4, 5, 5),
+            1,
+            4 * 25 * 3 * 4,
+        ),
         (node("Gemm", ["x", "w"], "y", transB=1), (5, 7), ("N", 7), 0, 35),
         (node("Gemm", ["x", "w"], "y"), (7, 5), ("N", 7), 1, 35),
         (node("MatMul", ["x", "w"], "y"), (7, 5), ("N", 3, 7), 1, 3 * 35),
         (node("Conv", ["x", "w"], "y"), (4, 4, 1, 1), (8, 4, 2, 2), 0, 4 * 4 * 4),
     ],
-)  # fmt: skip
+)
 def test_weight_axis_and_macs(item, shape, inputs, axis, macs) -> None:  # type: ignore[no-untyped-def]
     built = model([item], {"w": weights(*shape)}, inputs={"x": inputs})
     assert weight_axis(built.graph[0]) == axis

@@ -69,7 +69,12 @@ def weights(*shape: int, seed: int = 0) -> NDArray[np.float32]:
 def batchnorm_constants(prefix: str, channels: int, seed: int = 1) -> dict[str, NDArray[np.float32]]:
     """gamma, beta, mean and variance called ``<prefix>_0`` .. ``<prefix>_3``; some gammas are negative."""
     rng = np.random.default_rng(seed)
-    arrays = rng.normal(1, 0.8, channels), rng.normal(size=channels), rng.normal(size=channels), rng.uniform(0.2, 2, channels)
+    arrays = (
+        rng.normal(1, 0.8, channels),
+        rng.normal(size=channels),
+        rng.normal(size=channels),
+        rng.uniform(0.2, 2, channels),
+    )
     return {f"{prefix}_{index}": array.astype(np.float32) for index, array in enumerate(arrays)}
 
 
@@ -114,7 +119,9 @@ def feeds_for(inputs: Sequence[InputInfo], batch: int = 2, seed: int = 0) -> dic
 def random_feeds(built: ir.Model, batch: int = 2) -> dict[str, NDArray[np.float32]]:
     """The same for all inputs of a model."""
     infos = [
-        InputInfo(name=str(value.name), shape=tuple(side if isinstance(side, int) else None for side in value.shape or ()))
+        InputInfo(
+            name=str(value.name), shape=tuple(side if isinstance(side, int) else None for side in value.shape or ())
+        )
         for value in built.graph.inputs
     ]
     return feeds_for(infos, batch)

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def _conv_bn(channels_in: int, channels_out: int, kernel: int = 3, *, groups: int = 1, act: nn.Module | None = None) -> nn.Module:
+def _conv_bn(
+    channels_in: int, channels_out: int, kernel: int = 3, *, groups: int = 1, act: nn.Module | None = None
+) -> nn.Module:
     convolution = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(channels_out), act or nn.ReLU())
 
@@ -122,7 +124,11 @@ class TwoInputs(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = self.left(x) + self.right(y)
         pooled = F.max_pool2d(self.pad(F.relu6(z)), 3, 2)
-        return self.tail(self.pad(z)) * 2.0 - 1.0, F.interpolate(pooled, scale_factor=2, mode="bilinear"), z.mean((2, 3))
+        return (
+            self.tail(self.pad(z)) * 2.0 - 1.0,
+            F.interpolate(pooled, scale_factor=2, mode="bilinear"),
+            z.mean((2, 3)),
+        )
 
 
 class Mlp(nn.Module):
@@ -132,7 +138,11 @@ class Mlp(nn.Module):
         super().__init__()
         self.norm0, self.linear1, self.norm1 = nn.BatchNorm1d(20), nn.Linear(20, 32), nn.BatchNorm1d(32)
         self.linear2, self.norm2 = nn.Linear(32, 32, bias=False), nn.BatchNorm1d(32)
-        self.weight, self.bias, self.norm3 = nn.Parameter(torch.randn(32, 8)), nn.Parameter(torch.randn(8)), nn.BatchNorm1d(8)
+        self.weight, self.bias, self.norm3 = (
+            nn.Parameter(torch.randn(32, 8)),
+            nn.Parameter(torch.randn(8)),
+            nn.BatchNorm1d(8),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm2(self.linear2(F.relu(self.norm1(self.linear1(self.norm0(x)))))))
@@ -156,7 +166,11 @@ class Volume(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.norm, self.conv2 = nn.Conv3d(1, 4, 3, padding=1), nn.BatchNorm3d(4), nn.Conv3d(4, 4, 3, groups=2)
+        self.conv1, self.norm, self.conv2 = (
+            nn.Conv3d(1, 4, 3, padding=1),
+            nn.BatchNorm3d(4),
+            nn.Conv3d(4, 4, 3, groups=2),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv2(F.elu(self.norm(self.conv1(x))))
