@@ -50,7 +50,7 @@ def collect_statistics(
     session = OrtSession(model, taps=list(values))
     follows = _batch_rule(model)
     accumulators = {
-        name: StatisticsAccumulator(channel_axis=channel_axis(value), batched=follows(value))
+        name: StatisticsAccumulator(channel_axis=_channel_axis(value), batched=follows(value))
         for name, value in values.items()
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -85,6 +85,12 @@ def _activations(model: ir.Model, tensors: Sequence[str] | None) -> dict[str, ir
 
 def _fixed(value: ir.Value) -> bool:
     return constant_value(value) is not None
+
+
+def _channel_axis(value: ir.Value) -> int | None:
+    """The channel axis, if its length is known: one that varies with the batch (attention's layouts) holds none."""
+    axis = channel_axis(value)
+    return axis if axis is not None and value.shape is not None and isinstance(value.shape[axis], int) else None
 
 
 def _batch_rule(model: ir.Model) -> Callable[[ir.Value], bool]:
