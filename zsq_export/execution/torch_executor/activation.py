@@ -47,7 +47,7 @@ def _clip_dynamic(x: Tensor, low: Tensor | None = None, high: Tensor | None = No
 
 @operator("LeakyRelu")
 def _leaky_relu(node: NodeView) -> Kernel:
-    alpha = node.float("alpha", 0.01)
+    alpha = node.real("alpha", 0.01)
     return lambda x: F.leaky_relu(x, alpha)
 
 
@@ -58,31 +58,31 @@ def _prelu(_node: NodeView) -> Kernel:
 
 @operator("Elu")
 def _elu(node: NodeView) -> Kernel:
-    alpha = node.float("alpha", 1.0)
+    alpha = node.real("alpha", 1.0)
     return lambda x: F.elu(x, alpha)
 
 
 @operator("Celu")
 def _celu(node: NodeView) -> Kernel:
-    alpha = node.float("alpha", 1.0)
+    alpha = node.real("alpha", 1.0)
     return lambda x: F.celu(x, alpha)
 
 
 @operator("Selu")
 def _selu(node: NodeView) -> Kernel:
-    alpha, gamma = node.float("alpha", 1.67326319217681884765625), node.float("gamma", 1.05070102214813232421875)
+    alpha, gamma = node.real("alpha", 1.67326319217681884765625), node.real("gamma", 1.05070102214813232421875)
     return lambda x: gamma * F.elu(x, alpha)
 
 
 @operator("ThresholdedRelu")
 def _thresholded_relu(node: NodeView) -> Kernel:
-    alpha = node.float("alpha", 1.0)
+    alpha = node.real("alpha", 1.0)
     return lambda x: torch.where(x > alpha, x, torch.zeros_like(x))
 
 
 @operator("Shrink")
 def _shrink(node: NodeView) -> Kernel:
-    bias, threshold = node.float("bias"), node.float("lambd", 0.5)
+    bias, threshold = node.real("bias"), node.real("lambd", 0.5)
 
     def shrink(x: Tensor) -> Tensor:
         return torch.where(x < -threshold, x + bias, torch.where(x > threshold, x - bias, torch.zeros_like(x)))
@@ -92,7 +92,7 @@ def _shrink(node: NodeView) -> Kernel:
 
 @operator("HardSigmoid")
 def _hard_sigmoid(node: NodeView) -> Kernel:
-    alpha, beta = node.float("alpha", 0.2), node.float("beta", 0.5)
+    alpha, beta = node.real("alpha", 0.2), node.real("beta", 0.5)
     return lambda x: torch.clamp(alpha * x + beta, 0.0, 1.0)
 
 
@@ -104,25 +104,25 @@ def _gelu(node: NodeView) -> Kernel:
 
 @operator("Swish")
 def _swish(node: NodeView) -> Kernel:
-    alpha = node.float("alpha", 1.0)
+    alpha = node.real("alpha", 1.0)
     return F.silu if alpha == 1.0 else lambda x: x * torch.sigmoid(alpha * x)
 
 
 @operator("Softmax")
 def _softmax(node: NodeView) -> Kernel:
-    axis = node.int("axis", -1)
+    axis = node.integer("axis", -1)
     return lambda x: torch.softmax(x, axis)
 
 
 @operator("LogSoftmax")
 def _log_softmax(node: NodeView) -> Kernel:
-    axis = node.int("axis", -1)
+    axis = node.integer("axis", -1)
     return lambda x: torch.log_softmax(x, axis)
 
 
 @operator("Hardmax")
 def _hardmax(node: NodeView) -> Kernel:
-    axis = node.int("axis", -1)
+    axis = node.integer("axis", -1)
 
     def hardmax(x: Tensor) -> Tensor:
         first = x.argmax(axis, keepdim=True)

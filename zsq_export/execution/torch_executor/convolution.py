@@ -46,7 +46,7 @@ def _conv(node: NodeView) -> Kernel:
 
 def _make_conv(node: NodeView, kernel_shape: list[int]) -> Kernel:
     convolve = _CONV[_checked_rank(node, kernel_shape)]
-    window, group = read_window(node, kernel_shape), node.int("group", 1)
+    window, group = read_window(node, kernel_shape), node.integer("group", 1)
     strides, dilations, symmetric = window.strides, window.dilations, window.symmetric
     if symmetric is not None:
         return lambda x, w, b=None: convolve(x, w, b, strides, symmetric, dilations, group)
@@ -66,7 +66,7 @@ def _conv_transpose(node: NodeView) -> Kernel:
 
 def _make_conv_transpose(node: NodeView, kernel_shape: list[int]) -> Kernel:
     rank = _checked_rank(node, kernel_shape)
-    window, group, transpose = read_window(node, kernel_shape), node.int("group", 1), _TRANSPOSED[rank]
+    window, group, transpose = read_window(node, kernel_shape), node.integer("group", 1), _TRANSPOSED[rank]
     output_shape, output_padding = node.ints("output_shape"), node.ints("output_padding") or [0] * rank
 
     def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -79,7 +79,7 @@ for _name, _kernel in _UNARY_AND_BINARY.items():
 @operator("Mod")
 def _mod(node: NodeView) -> Kernel:
     # fmod=0 takes the divisor's sign (Python's %), fmod=1 the dividend's (C's fmod).
-    return torch.fmod if node.int("fmod") else torch.remainder
+    return torch.fmod if node.integer("fmod") else torch.remainder
 
 
 @operator("BitShift")
@@ -90,7 +90,7 @@ def _bit_shift(node: NodeView) -> Kernel:
 
 @operator("IsInf")
 def _is_inf(node: NodeView) -> Kernel:
-    negative, positive = node.int("detect_negative", 1), node.int("detect_positive", 1)
+    negative, positive = node.integer("detect_negative", 1), node.integer("detect_positive", 1)
     if negative and positive:
         return torch.isinf
     if positive:
@@ -100,8 +100,8 @@ def _is_inf(node: NodeView) -> Kernel:
 
 @operator("Dropout", outputs=2)
 def _dropout(node: NodeView) -> Kernel:
-    node.float("ratio")
-    node.int("seed")
+    node.real("ratio")
+    node.integer("seed")
     training = node.constant(2)
     if node.has(2) and (training is None or bool(training)):
         raise node.unsupported("training mode is not implemented")

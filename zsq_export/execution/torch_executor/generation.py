@@ -21,9 +21,9 @@ def _scalar_constant(node: NodeView) -> Tensor:
         if name not in node.unread_attributes():
             continue
         if name == "value_float":
-            return torch.tensor(node.float(name), dtype=torch.float32)
+            return torch.tensor(node.real(name), dtype=torch.float32)
         if name == "value_int":
-            return torch.tensor(node.int(name), dtype=torch.int64)
+            return torch.tensor(node.integer(name), dtype=torch.int64)
         if name == "value_floats":
             return torch.tensor(node.floats(name), dtype=torch.float32)
         return torch.tensor(node.ints(name), dtype=torch.int64)
@@ -39,7 +39,7 @@ def _constant_of_shape(node: NodeView) -> Kernel:
 
 @operator("EyeLike")
 def _eye_like(node: NodeView) -> Kernel:
-    offset, number = node.int("k"), node.int("dtype")
+    offset, number = node.integer("k"), node.integer("dtype")
     dtype = node.dtype(number) if number else None
 
     def eye_like(x: Tensor) -> Tensor:
@@ -58,15 +58,15 @@ def _range(node: NodeView) -> Kernel:
 @operator("Cast")
 def _cast(node: NodeView) -> Kernel:
     # saturate and round_mode concern 8-bit floats only, which dtype() refuses.
-    node.int("saturate", 1)
+    node.integer("saturate", 1)
     node.string("round_mode")
-    dtype = node.dtype(node.int("to"))
+    dtype = node.dtype(node.integer("to"))
     return lambda x: x.to(dtype)
 
 
 @operator("CastLike")
 def _cast_like(node: NodeView) -> Kernel:
-    node.int("saturate", 1)
+    node.integer("saturate", 1)
     node.string("round_mode")
     return lambda x, like: x.to(like.dtype)
 

@@ -41,7 +41,7 @@ def _positive(indices: Tensor, size: int) -> Tensor:
 
 @operator("Gather")
 def _gather(node: NodeView) -> Kernel:
-    axis, constant = node.int("axis"), node.constant(1)
+    axis, constant = node.integer("axis"), node.constant(1)
     if constant is not None and constant.dim() == 0:
         position = int(constant)
         return lambda x, _indices: x.select(axis, position)
@@ -56,13 +56,13 @@ def _gather(node: NodeView) -> Kernel:
 
 @operator("GatherElements")
 def _gather_elements(node: NodeView) -> Kernel:
-    axis = node.int("axis")
+    axis = node.integer("axis")
     return lambda x, indices: torch.gather(x, axis, _positive(indices, x.shape[axis]))
 
 
 @operator("GatherND")
 def _gather_nd(node: NodeView) -> Kernel:
-    batch = node.int("batch_dims")
+    batch = node.integer("batch_dims")
 
     def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
         depth = indices.shape[-1]
@@ -81,7 +81,7 @@ def _gather_nd(node: NodeView) -> Kernel:
 
 @operator("ScatterElements")
 def _scatter_elements(node: NodeView) -> Kernel:
-    axis, reduction = node.int("axis"), node.choice("reduction", "none", ("none", "add", "mul", "max", "min"))
+    axis, reduction = node.integer("axis"), node.choice("reduction", "none", ("none", "add", "mul", "max", "min"))
     modes = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 
     def scatter(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
@@ -106,8 +106,8 @@ def _scatter_nd(node: NodeView) -> Kernel:
 
 @operator("TopK", outputs=2)
 def _top_k(node: NodeView) -> Kernel:
-    axis, largest, read = node.int("axis", -1), bool(node.int("largest", 1)), node.ints_input(1)
-    node.int("sorted", 1)
+    axis, largest, read = node.integer("axis", -1), bool(node.integer("largest", 1)), node.ints_input(1)
+    node.integer("sorted", 1)
 
     def top_k(x: Tensor, count_input: Tensor) -> tuple[Tensor, Tensor]:
         (count,) = read(count_input) or [0]
@@ -120,13 +120,13 @@ def _top_k(node: NodeView) -> Kernel:
 
 @operator("Trilu")
 def _trilu(node: NodeView) -> Kernel:
-    function, read = torch.triu if node.int("upper", 1) else torch.tril, node.ints_input(1)
+    function, read = torch.triu if node.integer("upper", 1) else torch.tril, node.ints_input(1)
     return lambda x, k=None: function(x, (read(k) or [0])[0])
 
 
 @operator("OneHot")
 def _one_hot(node: NodeView) -> Kernel:
-    axis, read_depth = node.int("axis", -1), node.ints_input(1)
+    axis, read_depth = node.integer("axis", -1), node.ints_input(1)
 
     def one_hot(indices: Tensor, depth_input: Tensor, values: Tensor) -> Tensor:
         depth = int((read_depth(depth_input) or [0])[0])

@@ -17,8 +17,8 @@ simple("MatMul", _matmul)
 
 @operator("Gemm")
 def _gemm(node: NodeView) -> Kernel:
-    alpha, beta = node.float("alpha", 1.0), node.float("beta", 1.0)
-    left, right = bool(node.int("transA")), bool(node.int("transB"))
+    alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    left, right = bool(node.integer("transA")), bool(node.integer("transB"))
 
     def gemm(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
         a, b = a.t() if left else a, b.t() if right else b

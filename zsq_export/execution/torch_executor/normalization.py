@@ -11,9 +11,9 @@ from zsq_export.execution.torch_executor.registry import Kernel, NodeView, opera
 
 @operator("BatchNormalization")
 def _batch_norm(node: NodeView) -> Kernel:
-    epsilon = node.float("epsilon", 1e-5)
-    node.float("momentum")
-    if node.int("training_mode"):
+    epsilon = node.real("epsilon", 1e-5)
+    node.real("momentum")
+    if node.integer("training_mode"):
         raise node.unsupported("training_mode=1 is not implemented")
 
     def batch_norm(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -24,14 +24,14 @@ def _batch_norm(node: NodeView) -> Kernel:
 
 @operator("InstanceNormalization")
 def _instance_norm(node: NodeView) -> Kernel:
-    epsilon = node.float("epsilon", 1e-5)
+    epsilon = node.real("epsilon", 1e-5)
     return lambda x, scale, bias: F.group_norm(x, x.shape[1], scale, bias, epsilon)
 
 
 @operator("GroupNormalization")
 def _group_norm(node: NodeView) -> Kernel:
-    epsilon, groups = node.float("epsilon", 1e-5), node.int("num_groups")
-    node.int("stash_type", 1)
+    epsilon, groups = node.real("epsilon", 1e-5), node.integer("num_groups")
+    node.integer("stash_type", 1)
     if node.opset < 21:
         # Opsets 18 to 20 scale per group (deprecated), 21 and later per channel.
         raise node.unsupported("GroupNormalization before opset 21 (per-group scale) is not implemented")
@@ -40,8 +40,8 @@ def _group_norm(node: NodeView) -> Kernel:
 
 @operator("LayerNormalization", outputs=3)
 def _layer_norm(node: NodeView) -> Kernel:
-    axis, epsilon = node.int("axis", -1), node.float("epsilon", 1e-5)
-    if node.int("stash_type", 1) != 1:
+    axis, epsilon = node.integer("axis", -1), node.real("epsilon", 1e-5)
+    if node.integer("stash_type", 1) != 1:
         raise node.unsupported("a stash_type other than float is not implemented")
 
     def layer_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -61,8 +61,8 @@ def _layer_norm(node: NodeView) -> Kernel:
 
 @operator("RMSNormalization")
 def _rms_norm(node: NodeView) -> Kernel:
-    axis, epsilon = node.int("axis", -1), node.float("epsilon", 1e-5)
-    if node.int("stash_type", 1) != 1:
+    axis, epsilon = node.integer("axis", -1), node.real("epsilon", 1e-5)
+    if node.integer("stash_type", 1) != 1:
         raise node.unsupported("a stash_type other than float is not implemented")
 
     def rms_norm(x: Tensor, scale: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _rms_norm(node: NodeView) -> Kernel:
 
 @operator("LpNormalization")
 def _lp_normalization(node: NodeView) -> Kernel:
-    axis, order = node.int("axis", -1), node.int("p", 2)
+    axis, order = node.integer("axis", -1), node.integer("p", 2)
 
     def lp_normalization(x: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, order, axis, keepdim=True)
@@ -96,8 +96,8 @@ def _mean_variance_normalization(node: NodeView) -> Kernel:
 
 @operator("LRN")
 def _lrn(node: NodeView) -> Kernel:
-    size, alpha = node.int("size"), node.float("alpha", 1e-4)
-    beta, bias = node.float("beta", 0.75), node.float("bias", 1.0)
+    size, alpha = node.integer("size"), node.real("alpha", 1e-4)
+    beta, bias = node.real("beta", 0.75), node.real("bias", 1.0)
     before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
 
     def lrn(x: Tensor) -> Tensor:

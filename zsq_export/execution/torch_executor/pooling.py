@@ -28,7 +28,7 @@ simple("GlobalMaxPool", lambda x: x.amax(_spatial(x), keepdim=True))
 
 @operator("GlobalLpPool")
 def _global_lp_pool(node: NodeView) -> Kernel:
-    order = node.int("p", 2)
+    order = node.integer("p", 2)
     return lambda x: torch.linalg.vector_norm(x, order, _spatial(x), keepdim=True)
 
 
@@ -50,7 +50,7 @@ def _native_padding(window: Window) -> tuple[int, ...] | None:
 @operator("MaxPool", outputs=2)
 def _max_pool(node: NodeView) -> Kernel:
     window, with_indices = _pool_window(node), node.output_count > 1
-    if node.int("storage_order") and with_indices:
+    if node.integer("storage_order") and with_indices:
         raise node.unsupported("column-major Indices are not implemented")
     pool, padding = _MAX[len(window.kernel)], _native_padding(window)
     shape = (window.kernel, window.strides)
@@ -87,7 +87,7 @@ def _onnx_indices(flat: Tensor, padded: Sequence[int], x: Tensor, pads: Sequence
 
 @operator("AveragePool")
 def _average_pool(node: NodeView) -> Kernel:
-    window, include = _pool_window(node), bool(node.int("count_include_pad"))
+    window, include = _pool_window(node), bool(node.integer("count_include_pad"))
     padding, dilated = _native_padding(window), any(d != 1 for d in window.dilations)
     pool = _AVERAGE[len(window.kernel)]
     if padding is not None and not dilated:
@@ -120,7 +120,7 @@ def _window_sum(x: Tensor, window: Window) -> Tensor:
 
 @operator("LpPool")
 def _lp_pool(node: NodeView) -> Kernel:
-    window, order = _pool_window(node), node.int("p", 2)
+    window, order = _pool_window(node), node.integer("p", 2)
 
     def lp_pool(x: Tensor) -> Tensor:
         pads = window.resolve(x.shape[2:])

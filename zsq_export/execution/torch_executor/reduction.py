@@ -71,7 +71,7 @@ _REDUCTIONS: dict[str, Reduction] = {
 
 @operator(*_REDUCTIONS)
 def _reduce(node: NodeView) -> Kernel:
-    keep, noop = bool(node.int("keepdims", 1)), bool(node.int("noop_with_empty_axes"))
+    keep, noop = bool(node.integer("keepdims", 1)), bool(node.integer("noop_with_empty_axes"))
     read_axes = node.ints_attribute_or_input("axes", 1)
     function = _REDUCTIONS[node.op_type]
 
@@ -87,7 +87,7 @@ def _reduce(node: NodeView) -> Kernel:
 
 @operator("ArgMax", "ArgMin")
 def _arg_extreme(node: NodeView) -> Kernel:
-    axis, keep, last = node.int("axis"), bool(node.int("keepdims", 1)), bool(node.int("select_last_index"))
+    axis, keep, last = node.integer("axis"), bool(node.integer("keepdims", 1)), bool(node.integer("select_last_index"))
     find = torch.argmax if node.op_type == "ArgMax" else torch.argmin
 
     def arg_extreme(x: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def _arg_extreme(node: NodeView) -> Kernel:
 
 @operator("CumSum")
 def _cumsum(node: NodeView) -> Kernel:
-    exclusive, reverse = bool(node.int("exclusive")), bool(node.int("reverse"))
+    exclusive, reverse = bool(node.integer("exclusive")), bool(node.integer("reverse"))
     read_axis = node.ints_input(1)
 
     def cumsum(x: Tensor, axis_input: Tensor) -> Tensor:

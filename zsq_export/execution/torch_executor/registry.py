@@ -61,12 +61,12 @@ class NodeView:
             raise self.unsupported(f"attribute '{name}' refers to a function attribute")
         return attribute
 
-    def int(self, name: str, default: int = 0) -> int:
+    def integer(self, name: str, default: int = 0) -> int:
         """An integer attribute."""
         attribute = self._attribute(name)
         return default if attribute is None else attribute.as_int()
 
-    def float(self, name: str, default: float = 0.0) -> float:
+    def real(self, name: str, default: float = 0.0) -> float:
         """A float attribute."""
         attribute = self._attribute(name)
         return default if attribute is None else attribute.as_float()
@@ -128,15 +128,19 @@ class NodeView:
         constant = self.constant(index)
         if constant is not None:
             fixed: list[int] = constant.reshape(-1).tolist()
-            return lambda _value=None: fixed
-        return lambda value=None: None if value is None else value.reshape(-1).tolist()
+            return lambda _value: fixed
+        return _read_ints
 
     def ints_attribute_or_input(self, name: str, index: int) -> IntsReader:
         """A reader of what older opsets keep in an attribute and newer ones in an input."""
         attribute = self.ints(name)
         if attribute is not None:
-            return lambda _value=None: attribute
+            return lambda _value: attribute
         return self.ints_input(index)
+
+
+def _read_ints(value: Tensor | None) -> list[int] | None:
+    return None if value is None else value.reshape(-1).tolist()
 
 
 Binder = Callable[[NodeView], Kernel]

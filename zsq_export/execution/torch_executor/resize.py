@@ -99,7 +99,8 @@ class ResizeMode:
 
     def positions(self, axis: AxisResize) -> Floats:
         """Source coordinate of each target cell."""
-        return _COORDINATES[self.coordinates](np.arange(axis.target, dtype=np.float64), axis)
+        positions: Floats = _COORDINATES[self.coordinates](np.arange(axis.target, dtype=np.float64), axis)
+        return positions
 
     def outside(self, axis: AxisResize) -> NDArray[np.bool_] | None:
         """Which target cells lie outside the source and take the extrapolation value."""
@@ -136,10 +137,10 @@ def _read_mode(node: NodeView) -> ResizeMode:
         mode=node.choice("mode", "nearest", ("nearest", "linear", "cubic")),
         coordinates=node.choice("coordinate_transformation_mode", "half_pixel", tuple(_COORDINATES)),
         nearest=node.choice("nearest_mode", "round_prefer_floor", tuple(_NEAREST)),
-        cubic=node.float("cubic_coeff_a", -0.75),
-        exclude_outside=bool(node.int("exclude_outside")),
-        antialias=bool(node.int("antialias")),
-        extrapolation=node.float("extrapolation_value"),
+        cubic=node.real("cubic_coeff_a", -0.75),
+        exclude_outside=bool(node.integer("exclude_outside")),
+        antialias=bool(node.integer("antialias")),
+        extrapolation=node.real("extrapolation_value"),
     )
 
 

@@ -15,14 +15,14 @@ simple("Size", lambda x: torch.tensor(x.numel(), dtype=torch.int64))
 
 @operator("Shape")
 def _shape(node: NodeView) -> Kernel:
-    start = node.int("start")
-    end = node.int("end", 2**31)
+    start = node.integer("start")
+    end = node.integer("end", 2**31)
     return lambda x: torch.tensor(x.shape[start:end], dtype=torch.int64)
 
 
 @operator("Reshape")
 def _reshape(node: NodeView) -> Kernel:
-    read, allow_zero = node.ints_input(1), bool(node.int("allowzero"))
+    read, allow_zero = node.ints_input(1), bool(node.integer("allowzero"))
 
     def reshape(x: Tensor, shape_input: Tensor) -> Tensor:
         shape = read(shape_input) or []
@@ -35,7 +35,7 @@ def _reshape(node: NodeView) -> Kernel:
 
 @operator("Flatten")
 def _flatten(node: NodeView) -> Kernel:
-    axis = node.int("axis", 1)
+    axis = node.integer("axis", 1)
 
     def flatten(x: Tensor) -> Tensor:
         split = axis + x.dim() if axis < 0 else axis
@@ -82,7 +82,13 @@ def _unsqueeze(node: NodeView) -> Kernel:
 @operator("Expand")
 def _expand(node: NodeView) -> Kernel:
     read = node.ints_input(1)
-    return lambda x, shape: x.expand(torch.broadcast_shapes(x.shape, tuple(read(shape) or [])))
+
+    def expand(x: Tensor, shape_input: Tensor) -> Tensor:
+        # ONNX broadcasts both ways; torch.expand only stretches x.
+        shape: torch.Size = torch.broadcast_shapes(x.shape, tuple(read(shape_input) or []))  # type: ignore[no-untyped-call]
+        return x.expand(shape)
+
+    return expand
 
 
 @operator("Tile")
@@ -93,28 +99,28 @@ def _tile(node: NodeView) -> Kernel:
 
 @operator("Concat")
 def _concat(node: NodeView) -> Kernel:
-    axis = node.int("axis")
+    axis = node.integer("axis")
     return lambda *xs: torch.cat(xs, axis)
 
 
 @operator("Split", outputs=1000)
 def _split(node: NodeView) -> Kernel:
-    axis, read, outputs = node.int("axis"), node.ints_attribute_or_input("split", 1), node.output_count
-    node.int("num_outputs")
+    axis, read, outputs = node.integer("axis"), node.ints_attribute_or_input("split", 1), node.output_count
+    node.integer("num_outputs")
 
     def split(x: Tensor, sizes_input: Tensor | None = None) -> tuple[Tensor, ...]:
         sizes = read(sizes_input)
         if sizes is None:
             chunk = math.ceil(x.shape[axis] / outputs)
             sizes = [max(min(chunk, x.shape[axis] - i * chunk), 0) for i in range(outputs)]
-        return x.split(sizes, axis)
+        return torch.split(x, sizes, axis)
 
     return split
 
 
 @operator("DepthToSpace")
 def _depth_to_space(node: NodeView) -> Kernel:
-    block, mode = node.int("blocksize"), node.choice("mode", "DCR", ("DCR", "CRD"))
+    block, mode = node.integer("blocksize"), node.choice("mode", "DCR", ("DCR", "CRD"))
 
     def depth_to_space(x: Tensor) -> Tensor:
         n, c, h, w = x.shape
@@ -128,7 +134,7 @@ def _depth_to_space(node: NodeView) -> Kernel:
 
 @operator("SpaceToDepth")
 def _space_to_depth(node: NodeView) -> Kernel:
-    block = node.int("blocksize")
+    block = node.integer("blocksize")
 
     mode = node.choice("mode", "DCR", ("DCR", "CRD"))
 

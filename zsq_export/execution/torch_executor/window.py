@@ -94,5 +94,5 @@ def read_window(node: NodeView, kernel: Sequence[int]) -> Window:
         dilations=tuple(node.ints("dilations") or (1,) * rank),
         pads=None if auto_pad.startswith("SAME") else pads,
         same_upper=auto_pad == "SAME_UPPER",
-        ceil_mode=bool(node.int("ceil_mode")),
+        ceil_mode=bool(node.integer("ceil_mode")),
     )
