@@ -1,7 +1,7 @@
 """Mean and variance per channel, differentiable, at a fraction of the cost of ``torch.var``.
 
-``torch.var`` over (0, 2, 3) of a channels-last tensor took a third of the whole forward and backward pass of MobileNetV1
-on a CPU. Batch normalisation's own kernel computes the same two figures in one vectorised sweep.
+``torch.var`` over (0, 2, 3) of channels-last tensors took a third of the whole forward and backward pass of
+MobileNetV1 on a CPU. Batch normalisation's own kernel computes the same two figures in one vectorised sweep.
 """
 
 from __future__ import annotations

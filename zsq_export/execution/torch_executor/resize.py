@@ -75,7 +75,8 @@ _NEAREST: dict[str, Callable[[Floats], Floats]] = {
 
 
 def _triangle(distance: Floats, _a: float) -> Floats:
-    return np.maximum(1 - np.abs(distance), 0)
+    weights: Floats = np.maximum(1 - np.abs(distance), 0)
+    return weights
 
 
 def _keys(distance: Floats, a: float) -> Floats:
