@@ -26,9 +26,10 @@ from zsq_export.options import CalibrationOptions
 from zsq_export.passes.correct_bias import CorrectBias
 from zsq_export.passes.equalize import Equalize
 from zsq_export.passes.insert_qdq import InsertQdq
+from zsq_export.planning.check import check_plan
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
-from zsq_export.planning.plan_json import check_plan, plan_from_json
+from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.planning.planner import make_plan
 from zsq_export.writing import fill_artifact, provenance_of_plan
 
