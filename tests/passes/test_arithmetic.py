@@ -172,6 +172,14 @@ def test_any_chain_of_limits(built: ir.Model) -> None:
     assert len(built.graph) <= 2
 
 
+def test_a_lower_limit_above_the_upper_one_gives_the_upper_one() -> None:
+    nodes = [node("Clip", ["x", "high", "low"], "a"), node("Relu", ["a"], "y")]
+    built = model(nodes, {"low": np.float32(-1), "high": np.float32(6)})
+    assert_pass_keeps_outputs(built, NormaliseClip(), 0)
+    swapped = model([nodes[0], node("Neg", ["a"], "y")], {"low": np.float32(2), "high": np.float32(6)})
+    assert_pass_keeps_outputs(swapped, NormaliseClip(), 0)
+
+
 def test_relu6_of_other_frameworks() -> None:
     built = model([node("Relu", ["x"], "a"), node("Min", ["a", "six"], "y")], {"six": np.float32(6)})
     assert_pass_keeps_outputs(built, NormaliseClip(), 0)

@@ -80,6 +80,7 @@ def _interval(node: ir.Node | None) -> Interval | None:
 
 
 def _clip_interval(node: ir.Node) -> Interval | None:
+    """ONNX Clip with a lower limit above the upper one gives the upper one everywhere."""
     limits = [-np.inf, np.inf]
     for index in (_MIN, _MAX):
         value = node.inputs[index] if len(node.inputs) > index else None
@@ -88,7 +89,7 @@ def _clip_interval(node: ir.Node) -> Interval | None:
             if limit is None:
                 return None
             limits[index - 1] = limit
-    return limits[0], limits[1]
+    return min(limits), limits[1]
 
 
 def _is_scalar(value: ir.Value | None) -> bool:
