@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from zsq_export.graph.topology import constant_value, is_float, is_op, only_consumer
+from zsq_export.graph.topology import is_float, is_op, only_consumer
 from zsq_export.planning.eligibility import data_slots, has_weight_rule, row_or_reason
 from zsq_export.planning.groups import DisjointSets
 from zsq_export.planning.patterns import nodes_of
@@ -96,7 +96,10 @@ class _Placer:
             self._pass_through(node, rule)
             return
         spec = rule.activation or self.table.activation
-        fused = self._fused_slot(node) if rule.fuses_into_producer else None
+        fused = self._fused_slot(node, rule)
+        if rule.fuses_into and fused is None:
+            self.reasons[node] = f"it is not computed inside a quantized {' or '.join(rule.fuses_into)} before it"
+            return
         for slot in data_slots(node, rule):
             if slot != fused:
                 self._read(node, slot, spec)
@@ -173,14 +176,14 @@ class _Placer:
         producer = value.producer()
         return producer is not None and (producer not in self.reasons or self._is_fused(producer))
 
-    def _fused_slot(self, node: ir.Node) -> int | None:
-        """The slot that only a quantized weighted op feeds; the later one where both slots are of that kind."""
+    def _fused_slot(self, node: ir.Node, rule: OpRule) -> int | None:
+        """The slot that only an op it fuses into feeds; that of the later op where there are two."""
         order = {other: index for index, other in enumerate(self.rows)}
         found = [
             (order[producer], slot)
             for slot, value in enumerate(node.inputs)
-            if value is not None and constant_value(value) is None and only_consumer(value) is node
-            if (producer := value.producer()) in self.rows and self.rows[producer].weight is not None
+            if value is not None and only_consumer(value) is node
+            if is_op(producer := value.producer(), *rule.fuses_into) and producer is not None and producer in order
         ]
         return max(found)[1] if found else None
 

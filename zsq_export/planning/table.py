@@ -79,8 +79,8 @@ class OpRule:
         bias: what happens to the bias (slot 2 of Conv, ConvTranspose and Gemm).
         scale_rule: constraint between its tensors.
         constants: what to do where an activation operand is a constant.
-        fuses_into_producer: this op is computed inside the weighted op that alone feeds one of its slots (residual
-            Add): that slot stays float.
+        fuses_into: op types that this op is computed in where one of them alone feeds one of its slots (a residual Add
+            inside a convolution): that slot stays float. Without such a producer the op stays float.
         float_result: where the output is a graph output it stays float, even if the scope says otherwise.
     """
 
@@ -93,7 +93,7 @@ class OpRule:
     bias: BiasRule = BiasRule.FLOAT
     scale_rule: ScaleRule = ScaleRule.FREE
     constants: ConstantRule = ConstantRule.FLOAT_OP
-    fuses_into_producer: bool = False
+    fuses_into: tuple[str, ...] = ()
     float_result: bool = False
 
 
