@@ -47,6 +47,8 @@ class HistogramAccumulator:
 
     def widen(self, largest: float) -> None:
         """Doubles the limit until it covers ``largest``; pairs of old bins become one."""
+        if not self._counts.any():
+            self._limit = max(self._limit, _power_of_two_above(largest))
         while self._limit < largest:
             pairs = self._counts.reshape(-1, 2).sum(1)
             self._counts = np.zeros(BINS, np.int64)
@@ -62,6 +64,12 @@ class HistogramAccumulator:
     def result(self) -> Histogram:
         """What was counted so far."""
         return Histogram(counts=self._counts.copy(), limit=self._limit)
+
+
+def _power_of_two_above(value: float) -> float:
+    """The smallest power of two that is at least ``value``."""
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
 
 
 class MomentAccumulator:
