@@ -11,35 +11,45 @@ if TYPE_CHECKING:
     import openvino
 
 _NOT_EXECUTED = frozenset({"Const", "Input", "Output", "Result"})
-_SIGNED_NAMES = {"bin": "bin", "FP32": "f32", "I8": "i8", "U8": "u8", "BF16": "bf16", "FP16": "f16"}
+_FUSED_KERNEL = "Subgraph"
 
 
-def executed_ops(runtime: openvino.Model) -> tuple[ExecutedOp, ...]:
+def executed_ops(runtime: openvino.Model, source: openvino.Model) -> tuple[ExecutedOp, ...]:
     """Ops of a runtime model in execution order, constants and graph ends left out.
 
     Args:
         runtime: ``CompiledModel.get_runtime_model()`` of a model with static shapes and one sample per batch.
+        source: that model. It tells what products a fused kernel holds (attention becomes one "Subgraph").
 
     Returns:
         One entry per executed op; ``precision`` is the plugin's ``runtimePrecision`` (that of the inputs a kernel
         computes with), multiply-accumulates follow from the shapes.
     """
+    products = _matrix_products(source)
     found = []
     for op in runtime.get_ordered_ops():
         info = op.get_rt_info()
         kind = _text(info, "layerType")
         if kind in _NOT_EXECUTED:
             continue
-        precision = _text(info, "runtimePrecision")
+        macs = _macs(kind, op)
+        if kind == _FUSED_KERNEL:
+            macs = sum(products.get(name, 0) for name in _text(info, "originalLayersNames").split(","))
         found.append(
-            ExecutedOp(
-                name=op.get_friendly_name(),
-                op_type=kind,
-                precision=_SIGNED_NAMES.get(precision, precision),
-                macs=_macs(kind, op),
-            )
+            ExecutedOp(name=op.get_friendly_name(), op_type=kind, precision=_text(info, "runtimePrecision"), macs=macs)
         )
     return tuple(found)
+
+
+def _matrix_products(source: openvino.Model) -> dict[str, int]:
+    """Name -> multiply-accumulates of every MatMul of the model."""
+    found = {}
+    for op in source.get_ordered_ops():
+        if op.get_type_name() == "MatMul":
+            shapes = [_shape(port) for port in op.inputs()]
+            inner = -2 if op.get_attributes()["transpose_a"] else -1
+            found[op.get_friendly_name()] = prod(_shape(op.outputs()[0])) * shapes[0][inner] if shapes[0] else 0
+    return found
 
 
 def _text(info: openvino.RTMap, key: str) -> str:

@@ -58,7 +58,7 @@ class OpenVinoRunner:
     def executed_precisions(self) -> tuple[ExecutedOp, ...]:
         """Every op of the runtime's own graph, compiled for one sample, with its precision."""
         shapes = tuple(_one_sample(port) for port in self._model.inputs)
-        return executed_ops(self._compile(shapes).get_runtime_model())
+        return executed_ops(self._compile(shapes).get_runtime_model(), self._reshaped(shapes))
 
     def _request(self, inputs: Arrays) -> openvino.InferRequest:
         arrays = self._ordered(inputs)
