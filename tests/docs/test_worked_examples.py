@@ -49,6 +49,7 @@ def _run(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(path.name for path in PAGES.glob("*.md")))
 def test_page_runs(page: str, tmp_path: Path, digits_model: DigitsModel) -> None:
     text = (PAGES / page).read_text()
