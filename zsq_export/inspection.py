@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def inspect_model(path: Path, targets: tuple[str, ...] = ()) -> Inspection:
     )
 
 
-def _summaries(values: list[ir.Value]) -> tuple[TensorSummary, ...]:
+def _summaries(values: Sequence[ir.Value]) -> tuple[TensorSummary, ...]:
     return tuple(
         TensorSummary(
             name=str(value.name),

