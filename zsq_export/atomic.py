@@ -13,6 +13,9 @@ from typing import Self
 
 from zsq_export.errors import ArtifactError
 
+_in_work: set[Path] = set()
+"""Folders that this process is filling."""
+
 _UNFINISHED, _REPLACED = ".zsq-unfinished-", ".zsq-replaced-"
 
 
@@ -31,6 +34,11 @@ def write_file(path: Path, data: bytes, *, overwrite: bool) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def is_writing() -> bool:
+    """Whether this process has a folder in work that has to be removed if it stops now."""
+    return bool(_in_work)
 
 
 def check_new_file(path: Path, *, overwrite: bool) -> None:
@@ -73,8 +81,10 @@ class AtomicFolder:
         try:
             parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(parent)
+            _in_work.add(self.path)
             self.path.mkdir()
         except OSError as error:
+            _in_work.discard(self.path)
             raise OSError(error.errno, error.strerror, str(self.destination)) from error
         self._lock = _lock(self.path)
         return self
@@ -87,6 +97,7 @@ class AtomicFolder:
             with suppress(OSError):
                 folder.rmdir()
         _unlock(self._lock)
+        _in_work.discard(self.path)
 
     def commit(self, last_name: str, last_data: bytes) -> None:
         """Makes everything durable, writes the one file that makes the folder valid, and renames the folder.

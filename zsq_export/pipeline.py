@@ -19,7 +19,7 @@ from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import CalibrationResult
 from zsq_export.calib.registry import get_calibrator
 from zsq_export.calib.saved import load_calibration
-from zsq_export.errors import PlanError, UsageError
+from zsq_export.errors import PlanError, TargetUnavailableError, UsageError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.options import CalibrationOptions
@@ -127,6 +127,7 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
 
     Raises:
         UsageError: a wrong name, or no or too many targets.
+        TargetUnavailableError: a target's runtime, which lowering needs, is not installed.
         ArtifactError: an output folder that is in the way.
     """
     if not conversion.targets or len(set(conversion.targets)) != len(conversion.targets):
@@ -134,6 +135,10 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
     if conversion.saved_plan is not None and len(conversion.targets) > 1:
         raise UsageError("a plan is for one target", hint="give --plan with one --target")
     backends = tuple(get_backend(target) for target in conversion.targets)
+    for backend in backends:
+        probe = backend.probe()
+        if not probe.runtime:
+            raise TargetUnavailableError(f"the runtime of target {backend.name} is missing", hint=probe.hint)
     if conversion.saved_calibration is None and conversion.saved_plan is None:
         get_calibrator(conversion.calibration.calibrator)
     for target in conversion.targets:

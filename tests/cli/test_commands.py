@@ -114,6 +114,9 @@ def test_a_missing_runtime_is_exit_code_4(here: Run, artifact: Path, monkeypatch
     outcome = here("validate", "out")
     assert outcome.code == 4
     assert outcome.error() == "the target onnxruntime cannot run here (pip install it)"
+    outcome = here("convert", "digits.onnx", *RANDOM, "-o", "new")
+    assert outcome.code == 4
+    assert outcome.error() == "the runtime of target onnxruntime is missing (pip install it)"
 
 
 def test_a_moved_model_has_to_be_named(here: Run, artifact: Path, model: Path) -> None:

@@ -80,6 +80,37 @@ def test_a_kill_leaves_no_artifact_and_the_next_run_clears_up(
     assert [entry.name for entry in (work / "sub").iterdir()] == ["out"]
 
 
+IMPORTING = """
+import sys
+from pathlib import Path
+from zsq_export.atomic import AtomicFolder
+from zsq_export.cli import entry
+
+entry._stop_on_signals()
+try:
+    if sys.argv[1] == "idle":
+        import stopping
+    else:
+        with AtomicFolder(Path("out")):
+            import stopping
+except BaseException as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(("doing", "code", "out"), [("idle", 130, ""), ("writing", 0, "Stopped\n")])
+def test_an_import_is_not_interrupted_by_an_exception_unless_something_has_to_be_removed(
+    work: Path, doing: str, code: int, out: str
+) -> None:
+    (work / "stopping.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(9): pass")
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING, doing], cwd=work, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, out)
+    assert done.stderr == ("error: stopped by SIGINT\n" if doing == "idle" else "")
+    assert not list(work.glob(".out*"))
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_time_leaves_nothing_that_validates(
     work: Path, digits_model: Any, command: Callable[..., list[str]]

@@ -50,7 +50,7 @@ def command(*, output: Path, effort: str, threads: int | None, overwrite: bool, 
 def _conversion(output: Path, effort: str, overwrite: bool) -> Conversion:
     """For every target that runs here, with everything refused that can be refused before any work."""
     from zsq_export.calib.base import Effort
-    from zsq_export.errors import TargetUnavailableError
+    from zsq_export.errors import ArtifactError, TargetUnavailableError
     from zsq_export.listing import list_targets
     from zsq_export.options import CalibrationOptions
     from zsq_export.pipeline import Conversion, check_conversion
@@ -66,6 +66,8 @@ def _conversion(output: Path, effort: str, overwrite: bool) -> Conversion:
         overwrite=overwrite,
     )
     check_conversion(conversion)
+    if conversion.model.exists() and not overwrite:
+        raise ArtifactError(f"{conversion.model} exists already", hint="give --overwrite, or another folder with -o")
     return conversion
 
 

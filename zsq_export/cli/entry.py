@@ -12,6 +12,7 @@ from types import FrameType
 
 import click
 
+from zsq_export.atomic import is_writing
 from zsq_export.cli.commands import root
 from zsq_export.errors import ZsqError
 
@@ -29,23 +30,19 @@ class Stopped(BaseException):
     """Raised by SIGINT, SIGTERM and SIGHUP, so that everything half-written is removed on the way out."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signum)
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
 
+
+_SHOW_CURSOR = "\x1b[?25h"
+"""A progress bar hides it."""
 
 _OUT_OF_MEMORY = ("bad_alloc", "not enough memory", "out of memory", "Failed to allocate memory")
 """How ONNX Runtime, PyTorch, CUDA and OpenVINO word it in a RuntimeError."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line.
-
-    Args:
-        arguments: without the program's name; None: those of the process.
-
-    Returns:
-        The exit code.
-    """
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code; ``arguments`` as in :func:`zsq_export.cli.main`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _stop_on_signals()
     try:
@@ -70,7 +67,7 @@ def _report(error: BaseException) -> int:
 def _describe(error: BaseException) -> tuple[str, int]:
     match error:
         case Stopped():
-            described = f"stopped by {signal.Signals(error.signum).name}", ExitCode.SIGNAL_BASE + error.signum
+            described = str(error), ExitCode.SIGNAL_BASE + error.signum
         case ZsqError():
             described = str(error), error.exit_code
         case click.ClickException():
@@ -132,5 +129,22 @@ def _stop_on_signals() -> None:
             signal.signal(getattr(signal, name), _raise_stopped)
 
 
-def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
+def _raise_stopped(signum: int, frame: FrameType | None) -> None:
+    if _is_importing(frame) and not is_writing():
+        _exit_now(signum)
     raise Stopped(signum)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Native modules of some libraries crash on an exception in the middle of their import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _exit_now(signum: int) -> None:
+    cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
+    print(f"{cursor}error: {Stopped(signum)}", file=sys.stderr, flush=True)
+    os._exit(ExitCode.SIGNAL_BASE + signum)
