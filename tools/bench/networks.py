@@ -111,15 +111,17 @@ SPECS = {
 def assets_dir() -> Path:
     """Folder of the evaluation assets: ZSQ_ASSETS, else ../shared/assets beside the repository."""
     default = Path(__file__).resolve().parents[3] / "shared" / "assets"
-    return Path(os.environ.get("ZSQ_ASSETS") or default).resolve()
+    folder = Path(os.environ.get("ZSQ_ASSETS") or default).resolve()
+    if not (folder / "assets.py").is_file():
+        raise SystemExit(f"no evaluation assets in {folder}; set ZSQ_ASSETS")
+    return folder
 
 
 @cache
 def assets() -> ModuleType:
     """The assets' own loaders."""
     spec = importlib.util.spec_from_file_location("zsq_assets", assets_dir() / "assets.py")
-    if spec is None or spec.loader is None or not (assets_dir() / "assets.py").is_file():
-        raise SystemExit(f"no evaluation assets in {assets_dir()}; set ZSQ_ASSETS")
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
