@@ -143,4 +143,4 @@ class PlacementTable:
     def float_reason(self, op_type: str) -> str:
         """Why an op type without a row stays float."""
         known = (entry.reason for entry in self.float_reasons if entry.subject == op_type)
-        return next(known, f"{self.target} has no integer kernel for {op_type} in its placement table")
+        return next(known, f"{self.target} runs {op_type} in float only")
