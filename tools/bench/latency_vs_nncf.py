@@ -28,8 +28,6 @@ from zsq_export.graph.loading import load_model
 
 TARGET = "openvino"
 OURS, NNCF = "ours", "nncf"
-LIMIT = 1.0
-"""Our latency, as a multiple of NNCF's, at most."""
 WARM_UP_SECONDS, CALL_SECONDS = 1.0, 0.02
 
 
@@ -126,7 +124,7 @@ def markdown(lines: list[Latency]) -> str:
 
 
 def main() -> int:
-    """Prints and saves; 1 if ours is slower than NNCF's."""
+    """Prints and saves; 1 if ours is slower than NNCF's where it may not be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", nargs="*")
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
@@ -142,10 +140,16 @@ def main() -> int:
     print(markdown(lines))
     (options.work / "latency.md").write_text(markdown(lines))
     (options.work / "latency.json").write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
-    slower = [line for line in lines if line.model == NNCF and round(line.ratio, 2) > LIMIT]
+    slower = [line for line in lines if line.model == NNCF and _is_slower(line)]
     for line in slower:
-        print(f"FAIL  {line.network}: {line.ratio:.2f} x the latency of NNCF's model (needed <= {LIMIT})")
+        print(f"FAIL  {line.network}: {line.ratio:.2f} x the latency of NNCF's model")
     return 1 if slower else 0
+
+
+def _is_slower(line: Latency) -> bool:
+    (network,) = networks.named((line.network,))
+    limit = network.bar.nncf_latency
+    return limit is not None and round(line.ratio, 2) > limit
 
 
 if __name__ == "__main__":
