@@ -54,8 +54,9 @@ def _leaf_mask(
     return np.asarray(along**roundness + across**roundness <= 1.0)
 
 
-def _paint(image: FloatImages, leaf: FloatImages, centre: NDArray[np.float64], radius: float,
-           shape: NDArray[np.float64]) -> None:
+def _paint(
+    image: FloatImages, leaf: FloatImages, centre: NDArray[np.float64], radius: float, shape: NDArray[np.float64]
+) -> None:
     """Paints one leaf onto image [channels, height, width] in place."""
     height, width = image.shape[1:]
     reach = radius * 1.3
@@ -71,8 +72,14 @@ def _paint(image: FloatImages, leaf: FloatImages, centre: NDArray[np.float64], r
 
 
 def dead_leaves(
-    rng: np.random.Generator, *, count: int, channels: int, height: int, width: int,
-    textures: FloatImages, style: LeafStyle | None = None,
+    rng: np.random.Generator,
+    *,
+    count: int,
+    channels: int,
+    height: int,
+    width: int,
+    textures: FloatImages,
+    style: LeafStyle | None = None,
 ) -> FloatImages:
     """Images of leaves, each leaf one colour plus texture.
 
@@ -93,8 +100,13 @@ def dead_leaves(
         radii = leaf_radii(rng, style.leaves, style) * side
         centres = rng.uniform(-0.1, 1.1, size=(style.leaves, 2)) * (height, width)
         shapes = np.stack(
-            [rng.uniform(0, np.pi, style.leaves), rng.uniform(0.3, 1.0, style.leaves),
-             rng.choice([1.0, 2.0, 2.0, 4.0, 12.0], style.leaves)], axis=1)
+            [
+                rng.uniform(0, np.pi, style.leaves),
+                rng.uniform(0.3, 1.0, style.leaves),
+                rng.choice([1.0, 2.0, 2.0, 4.0, 12.0], style.leaves),
+            ],
+            axis=1,
+        )
         strength = style.texture * rng.exponential(size=style.leaves).astype(np.float32)
         picks = rng.integers(len(textures), size=style.leaves)
         image[:] = colours[-1][:, None, None]

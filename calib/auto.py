@@ -1,0 +1,41 @@
+"""The calibrator ``auto``: the best one that the model allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult
+from zsq_export.calib.bn_inversion.calibrator import BnInversionCalibrator
+from zsq_export.calib.prior.calibrator import PriorCalibrator
+from zsq_export.errors import UnsupportedOpError
+from zsq_export.graph.prepared import PreparedModel
+
+RE_EXPORT = (
+    "to keep BatchNorm at export: torch.onnx.export(..., dynamo=False, do_constant_folding=False, "
+    "training=torch.onnx.TrainingMode.PRESERVE) on a model in eval(), or dynamo=True, optimize=False"
+)
+
+
+class AutoCalibrator:
+    """BatchNorm inversion where the file holds BatchNorm statistics, the procedural prior elsewhere."""
+
+    name = "auto"
+    summary = "bn-inversion where the model has BatchNorm statistics, else prior"
+
+    def obstacle(self, model: PreparedModel) -> str | None:
+        """Works on every model."""
+        return None
+
+    def calibrate(self, model: PreparedModel, request: CalibrationRequest) -> CalibrationResult:
+        """Runs the calibrator chosen and says why."""
+        inversion = BnInversionCalibrator()
+        obstacle = inversion.obstacle(model)
+        if obstacle is None:
+            try:
+                return inversion.calibrate(model, request)
+            except UnsupportedOpError as error:
+                obstacle = f"no gradients: {error.message}"
+        hint = () if model.batchnorms else (RE_EXPORT,)
+        result = PriorCalibrator().calibrate(model, request)
+        notes = (f"bn-inversion cannot be used: {obstacle}; used prior", *hint, *result.provenance.notes)
+        return replace(result, provenance=replace(result.provenance, notes=notes))

@@ -1,0 +1,69 @@
+"""What an inverted input has to achieve: BatchNorm statistics and confident evidence of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zsq_export.execution.torch_executor import channel_moments
+from zsq_export.graph.prepared import BatchNormStatistics
+
+LARGEST_MISMATCH = 25.0
+"""Cap of one channel's squared relative mismatch: dead channels (σ near 0) must not drown the others."""
+
+SMALLEST_RELATIVE_SIGMA = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NormTarget:
+    """Stored statistics of one BatchNorm on the device.
+
+    Attributes:
+        input_name: tensor to watch.
+        mean, sigma: float32 [channels].
+        unit: float32 [channels], what a mismatch is measured in (σ, bounded from below).
+    """
+
+    input_name: str
+    mean: Tensor
+    sigma: Tensor
+    unit: Tensor
+
+
+def norm_targets(norms: Sequence[BatchNormStatistics], device: str) -> tuple[NormTarget, ...]:
+    """The stored statistics as tensors."""
+    targets = []
+    for norm in norms:
+        sigma = torch.sqrt(torch.from_numpy(norm.variance.copy()).to(device) + norm.epsilon)
+        floor = SMALLEST_RELATIVE_SIGMA * float(torch.sqrt((sigma**2).mean()))
+        mean = torch.from_numpy(norm.mean.copy()).to(device)
+        targets.append(NormTarget(input_name=norm.input_name, mean=mean, sigma=sigma, unit=sigma.clamp_min(floor)))
+    return tuple(targets)
+
+
+def batchnorm_loss(taps: Mapping[str, Tensor], targets: Sequence[NormTarget]) -> Tensor:
+    """Mean over layers and channels of ((m - μ) / σ)² + ((s - σ) / σ)².
+
+    The relative form of the BatchNorm-statistics loss of Yin et al., DeepInversion (2020), and Cai et al., ZeroQ
+    (2020); relative, because layers differ by orders of magnitude.
+
+    Args:
+        taps: BatchNorm inputs [samples, channels, ...]; m and s are taken over all axes but 1.
+        targets: what they should be.
+
+    Returns:
+        Scalar, 0 at a perfect match.
+    """
+    losses = [_layer_loss(taps[target.input_name], target) for target in targets]
+    return torch.stack(losses).mean()
+
+
+def _layer_loss(activation: Tensor, target: NormTarget) -> Tensor:
+    mean, variance = channel_moments(activation)
+    deviation = torch.sqrt(variance + 1e-12)
+    shift = ((mean - target.mean) / target.unit) ** 2
+    stretch = ((deviation - target.sigma) / target.unit) ** 2
+    return (shift.clamp_max(LARGEST_MISMATCH) + stretch.clamp_max(LARGEST_MISMATCH)).mean()

@@ -1,0 +1,103 @@
+"""Finds out from the model alone what its input means: 0..255, 0..1, mean/std, RGB or BGR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsq_export.calib.conventions import COLOUR_CONVENTIONS, GREY_CONVENTIONS, NORMALISED, RAW, reversed_planes
+from zsq_export.calib.first_layer import ActivationProbe, BatchNormProbe
+from zsq_export.calib.synthesis import PictureInput, normalise, prior_pictures
+from zsq_export.graph.prepared import PreparedModel
+from zsq_export.preprocessing import Origin, Preprocessing
+
+PROBE_SAMPLES = 16
+PROBE_SEED = 20230
+CLEARLY_BETTER = 0.8
+"""A later convention displaces an earlier one only when its mismatch is below this share of the other's."""
+
+BGR_CLEARLY_BETTER = 0.6
+RAW_CLEARLY_BETTER = 0.6
+POOR_FIT = 1.5
+"""Mismatch of the first BatchNorm above which no usual convention explains the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """What was found.
+
+    Attributes:
+        preprocessing: the convention taken.
+        mismatch: of the first BatchNorms under it; NaN without BatchNorm.
+        note: one sentence for the user: what was taken and how clear the choice was.
+    """
+
+    preprocessing: Preprocessing
+    mismatch: float
+    note: str
+
+    @property
+    def unusual(self) -> bool:
+        """No usual convention explains the model: its input may be no picture at all."""
+        return self.mismatch > POOR_FIT
+
+
+def detect_convention(model: PreparedModel, picture: PictureInput) -> Detection:
+    """Runs the prior under each usual convention and keeps the one that the first layers fit best."""
+    pictures = prior_pictures(picture, seed=PROBE_SEED, count=PROBE_SAMPLES)
+    return _by_batchnorm(model, picture, pictures) if model.batchnorms else _assume(model, picture, pictures)
+
+
+def _by_batchnorm(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.float32]) -> Detection:
+    probe = BatchNormProbe(model)
+
+    def mismatch(convention: Preprocessing) -> float:
+        return probe.mismatch({picture.name: picture.arrange(normalise(pictures, convention))})
+
+    scores = {convention: mismatch(convention) for convention in _candidates(picture)}
+    taken = _prefer(scores)
+    if picture.channels == 3:
+        mirrored = reversed_planes(taken)
+        scores[mirrored] = mismatch(mirrored)
+        taken = mirrored if scores[mirrored] < BGR_CLEARLY_BETTER * scores[taken] else taken
+    return Detection(preprocessing=taken, mismatch=scores[taken], note=_describe(taken, scores))
+
+
+def _candidates(picture: PictureInput) -> tuple[Preprocessing, ...]:
+    return COLOUR_CONVENTIONS if picture.channels == 3 else GREY_CONVENTIONS
+
+
+def _prefer(scores: dict[Preprocessing, float]) -> Preprocessing:
+    """The first of those that are about as good as the best."""
+    best = min(scores.values())
+    return next(convention for convention, score in scores.items() if score * CLEARLY_BETTER <= best)
+
+
+def _describe(taken: Preprocessing, scores: dict[Preprocessing, float]) -> str:
+    others = {other: score for other, score in scores.items() if other is not taken}
+    runner_up = min(others, key=lambda other: others[other])
+    return (
+        f"input convention detected: {taken.name} (first BatchNorm's mismatch {scores[taken]:.2f}; "
+        f"next best {runner_up.name} {others[runner_up]:.2f})"
+    )
+
+
+def _assume(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.float32]) -> Detection:
+    """Without BatchNorm only raw pixels can be told from normalised ones."""
+    normalised, raw = (NORMALISED, RAW) if picture.channels == 3 else (GREY_CONVENTIONS[0], GREY_CONVENTIONS[3])
+    probe = ActivationProbe(model)
+    scores = [
+        probe.mismatch({picture.name: picture.arrange(normalise(pictures, convention))})
+        for convention in (normalised, raw)
+    ]
+    taken = raw if scores[1] < RAW_CLEARLY_BETTER * scores[0] else normalised
+    return Detection(
+        preprocessing=replace(taken, origin=Origin.ASSUMED),
+        mismatch=float("nan"),
+        note=(
+            f"the model holds no BatchNorm to tell its input convention by; assumed {taken.name}: "
+            "give --mean and --std if that is wrong"
+        ),
+    )
