@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from zsq_export.execution.batching import run_in_batches, sample_count
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import BatchNormStatistics, PreparedModel
 from zsq_export.graph.topology import is_op, producers
@@ -40,6 +41,12 @@ def _head(model: ir.Model, outputs: list[str]) -> ir.Model:
     return ir.Model(graph, ir_version=model.ir_version)
 
 
+def _activations(session: OrtSession, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """All samples at once where the model allows it, else as many as its batch dimension holds."""
+    batches = list(run_in_batches(session, inputs, sample_count(inputs)))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
 def _channel_moments(activation: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation per channel (axis 1)."""
     axes = tuple(axis for axis in range(activation.ndim) if axis != 1)
@@ -70,7 +77,7 @@ class BatchNormProbe:
 
     def mismatch(self, inputs: Mapping[str, FloatArray]) -> float:
         """Average mismatch of the first BatchNorms on these inputs; lower is better."""
-        seen = self._session.run(inputs)
+        seen = _activations(self._session, inputs)
         return float(np.mean([batchnorm_mismatch(norm, seen[norm.input_name]) for norm in self._norms]))
 
 
@@ -85,8 +92,10 @@ class ActivationProbe:
 
     def mismatch(self, inputs: Mapping[str, FloatArray]) -> float:
         """Average over the first weighted layers of min(|mean/σ|, 5) + |ln σ|; lower is better."""
-        seen = self._session.run(inputs)
-        return float(np.mean([self._score(seen[name]) for name in self._taps])) if self._taps else 0.0
+        if not self._taps:
+            return 0.0
+        seen = _activations(self._session, inputs)
+        return float(np.mean([self._score(seen[name]) for name in self._taps]))
 
     @staticmethod
     def _score(activation: FloatArray) -> float:
