@@ -86,8 +86,8 @@ def _elements_per_sample(model: PreparedModel) -> int:
     """Elements of all BatchNorm inputs for one sample, which the time of a step is roughly proportional to."""
     values = value_by_name(model.with_batchnorm)
     shapes = [static_shape(values[norm.input_name]) for norm in model.batchnorms]
-    sizes = [math.prod(shape[1:]) for shape in shapes if shape is not None and None not in shape[1:]]  # type: ignore[type-var]
-    return sum(int(size or 0) for size in sizes) or _PICTURE_ELEMENTS
+    known = [shape[1:] for shape in shapes if shape is not None and None not in shape[1:]]
+    return sum(math.prod(side or 0 for side in sides) for sides in known) or _PICTURE_ELEMENTS
 
 
 def _invert_all(

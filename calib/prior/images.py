@@ -30,7 +30,7 @@ def _illuminate(rng: np.random.Generator, images: FloatImages) -> FloatImages:
     strength = rng.uniform(0.0, 0.3, size=(count, 1, 1)).astype(np.float32)
     noise = rng.standard_normal((count, channels, height, width), dtype=np.float32)
     level = rng.uniform(0.0, 0.02, size=(count, 1, 1, 1)).astype(np.float32)
-    return images * np.exp(strength * light)[:, None] + level * noise
+    return np.asarray(images * np.exp(strength * light)[:, None] + level * noise)
 
 
 def natural_images(*, seed: int, count: int, channels: int, height: int, width: int) -> FloatImages:

@@ -16,7 +16,7 @@ def radial_frequency(height: int, width: int) -> NDArray[np.float64]:
     """
     rows = np.fft.fftfreq(height) * height
     columns = np.fft.rfftfreq(width) * width
-    return np.maximum(np.hypot(rows[:, None], columns[None, :]), 1.0)
+    return np.asarray(np.maximum(np.hypot(rows[:, None], columns[None, :]), 1.0))
 
 
 def spectral_fields(
@@ -34,4 +34,4 @@ def spectral_fields(
     spectrum[:, 0, 0] = 0.0
     fields = np.fft.irfft2(spectrum, s=(height, width))
     deviation = fields.std(axis=(1, 2), keepdims=True)
-    return (fields / np.maximum(deviation, 1e-12)).astype(np.float32)
+    return np.asarray(fields / np.maximum(deviation, 1e-12), np.float32)
