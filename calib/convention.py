@@ -50,6 +50,19 @@ def detect_convention(model: PreparedModel, picture: PictureInput) -> Detection:
     return _by_batchnorm(model, picture, pictures) if model.batchnorms else _assume(model, picture, pictures)
 
 
+def assume_convention(model: PreparedModel, picture: PictureInput) -> Detection:
+    """The most usual convention, for one of several inputs: the model cannot be probed with the others missing."""
+    taken = _candidates(picture)[0]
+    return Detection(
+        preprocessing=replace(taken, origin=Origin.ASSUMED),
+        mismatch=float("nan"),
+        note=(
+            f"the convention of '{picture.name}' cannot be detected, as the model has {len(model.inputs)} inputs; "
+            f"assumed {taken.name}: give --mean and --std if that is wrong"
+        ),
+    )
+
+
 def _by_batchnorm(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.float32]) -> Detection:
     probe = BatchNormProbe(model)
 

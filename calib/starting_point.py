@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zsq_export.calib.convention import detect_convention
+from zsq_export.calib.convention import assume_convention, detect_convention
 from zsq_export.calib.field_scale import fit_field_scale
 from zsq_export.calib.synthesis import PictureInput, field_inputs, normalise, picture_input, prior_pictures
 from zsq_export.graph.prepared import InputInfo, PreparedModel
@@ -92,7 +92,7 @@ def starting_point_of(
         return _field_start(model, info, seed=seed, count=count)
     notes: tuple[str, ...] = ()
     if given is None:
-        detection = detect_convention(model, picture)
+        detection = detect_convention(model, picture) if len(model.inputs) == 1 else assume_convention(model, picture)
         given, notes = detection.preprocessing, (detection.note,)
         if detection.unusual:
             return _field_start(model, info, seed=seed, count=count)
