@@ -28,6 +28,7 @@ class StartingPoint:
     Attributes:
         input_name: graph input.
         variable: pictures float32 [samples, channels, height, width] in 0..1, or the inputs themselves.
+        unit: what a step of an optimiser is measured in: 1 for pictures, the standard deviation of other inputs.
         picture: the input's geometry; None if it is no picture.
         preprocessing: its convention; None if it is no picture.
         notes: what the user should know.
@@ -35,6 +36,7 @@ class StartingPoint:
 
     input_name: str
     variable: FloatArray
+    unit: float = 1.0
     picture: PictureInput | None
     preprocessing: Preprocessing | None
     notes: tuple[str, ...]
@@ -111,6 +113,7 @@ def _field_start(model: PreparedModel, info: InputInfo, *, seed: int, count: int
     return StartingPoint(
         input_name=info.name,
         variable=(scale.mean + scale.deviation * fields).astype(np.float32),
+        unit=scale.deviation,
         picture=None,
         preprocessing=None,
         notes=(scale.note,),

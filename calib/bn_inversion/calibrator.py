@@ -124,6 +124,7 @@ def _problem(model: PreparedModel, start: StartingPoint, request: CalibrationReq
         executor=TorchExecutor(model.with_batchnorm, device=device),
         input_name=start.input_name,
         to_input=start.to_input(device),
+        unit=start.unit,
         project=_clamp if start.is_picture else _keep,
         targets=norm_targets(model.batchnorms, device),
         class_scores=class_scores(model),

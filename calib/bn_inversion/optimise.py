@@ -26,6 +26,7 @@ class InversionProblem:
         executor: the network with its BatchNorms.
         input_name: graph input.
         to_input: differentiable map from the variable (pictures in 0..1, or the input itself) to the model's input.
+        unit: of the variable, which the learning rate is relative to.
         project: puts the variable back into its allowed range, in place.
         targets: BatchNorm statistics to meet.
         class_scores: name of the output with class scores, shape [samples, classes]; None: the model is no classifier.
@@ -34,6 +35,7 @@ class InversionProblem:
     executor: TorchExecutor
     input_name: str
     to_input: Callable[[Tensor], Tensor]
+    unit: float
     project: Callable[[Tensor], None]
     targets: tuple[NormTarget, ...]
     class_scores: str | None
@@ -67,10 +69,11 @@ def invert(
         The optimised variable (detached) and the losses at the end.
     """
     variable = start.detach().clone(memory_format=torch.preserve_format).requires_grad_(True)
-    optimiser = torch.optim.Adam([variable], lr=settings.learning_rate, betas=(0.9, 0.99))
+    peak = settings.learning_rate * problem.unit
+    optimiser = torch.optim.Adam([variable], lr=peak, betas=(0.9, 0.99))
     classes: Tensor | None = None
     losses = FinalLosses(batchnorm=math.nan, evidence=math.nan)
-    for step, rate in enumerate(_cosine(settings.steps, settings.learning_rate)):
+    for step, rate in enumerate(_cosine(settings.steps, peak)):
         optimiser.param_groups[0]["lr"] = rate
         trace = problem.executor(
             {problem.input_name: problem.to_input(variable)}, taps=[target.input_name for target in problem.targets]
