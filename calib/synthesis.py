@@ -81,11 +81,11 @@ def prior_pictures(picture: PictureInput, *, seed: int, count: int) -> FloatArra
 def field_inputs(info: InputInfo, *, seed: int, count: int) -> FloatArray:
     """Smooth random fields of unit variance for an input that is no picture: float32 [count, *shape[1:]].
 
-    The last two axes are correlated as 1/f; vectors are white.
+    The last two axes are correlated as 1/f; vectors are white, those written as 1×1 planes too.
     """
     rng = np.random.default_rng(seed)
     sizes = [side or DEFAULT_SIDE for side in info.shape[1:]]
-    if len(sizes) < 2:
+    if len(sizes) < 2 or sizes[-2:] == [1, 1]:
         return rng.standard_normal((count, *sizes), dtype=np.float32)
     planes = int(np.prod(sizes[:-2]))
     fields = spectral_fields(rng, count=count * planes, height=sizes[-2], width=sizes[-1], alpha=(0.4, 1.2))
