@@ -7,7 +7,7 @@ from dataclasses import replace
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult
 from zsq_export.calib.bn_inversion.calibrator import BnInversionCalibrator
 from zsq_export.calib.prior.calibrator import PriorCalibrator
-from zsq_export.errors import UnsupportedOpError
+from zsq_export.errors import ModelError
 from zsq_export.graph.prepared import PreparedModel
 
 RE_EXPORT = (
@@ -33,7 +33,7 @@ class AutoCalibrator:
         if obstacle is None:
             try:
                 return inversion.calibrate(model, request)
-            except UnsupportedOpError as error:
+            except ModelError as error:
                 obstacle = f"no gradients: {error.message}"
         hint = () if model.batchnorms else (RE_EXPORT,)
         result = PriorCalibrator().calibrate(model, request)

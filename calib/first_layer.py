@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -35,8 +35,9 @@ def first_batchnorms(model: PreparedModel) -> tuple[BatchNormStatistics, ...]:
     return tuple(first)
 
 
-def _head(model: ir.Model, outputs: list[str]) -> ir.Model:
-    """The part of a model that computes these tensors; the rest would only cost time."""
+def head(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
+    """The part of a model that computes these tensors; the rest would only cost time, or may not run at all."""
+    outputs = list(dict.fromkeys(tensors))
     graph = ir.convenience.extract(model.graph, inputs=list(model.graph.inputs), outputs=outputs)
     return ir.Model(graph, ir_version=model.ir_version)
 
@@ -73,7 +74,7 @@ class BatchNormProbe:
 
     def __init__(self, model: PreparedModel) -> None:
         self._norms = first_batchnorms(model)
-        self._session = OrtSession(_head(model.with_batchnorm, [norm.input_name for norm in self._norms]))
+        self._session = OrtSession(head(model.with_batchnorm, [norm.input_name for norm in self._norms]))
 
     def mismatch(self, inputs: Mapping[str, FloatArray]) -> float:
         """Average mismatch of the first BatchNorms on these inputs; lower is better."""
@@ -88,7 +89,7 @@ class ActivationProbe:
     def __init__(self, model: PreparedModel) -> None:
         weighted = [node for node in model.folded.graph if is_op(node, "Conv", "Gemm", "MatMul")]
         self._taps = [str(node.outputs[0].name) for node in weighted[:WATCHED_LAYERS]]
-        self._session = OrtSession(_head(model.folded, self._taps))
+        self._session = OrtSession(head(model.folded, self._taps))
 
     def mismatch(self, inputs: Mapping[str, FloatArray]) -> float:
         """Average over the first weighted layers of min(|mean/σ|, 5) + |ln σ|; lower is better."""

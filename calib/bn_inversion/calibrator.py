@@ -15,6 +15,7 @@ from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provena
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem, invert
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
+from zsq_export.calib.first_layer import head
 from zsq_export.calib.starting_point import StartingPoint, starting_point
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
@@ -47,6 +48,7 @@ class BnInversionCalibrator:
         Raises:
             CalibrationError: the model has no BatchNorm statistics, or several inputs.
             UnsupportedOpError: an operator has no differentiable implementation.
+            ModelError: the graph does not run on this many inputs at once.
         """
         obstacle = self.obstacle(model)
         if obstacle:
@@ -94,7 +96,7 @@ def _invert_all(
     model: PreparedModel, start: StartingPoint, settings: InversionSettings, request: CalibrationRequest
 ) -> tuple[FloatArray, FinalLosses]:
     """Optimises batch after batch; returns model inputs and the mean losses."""
-    problem = _problem(model, start, request)
+    problem = _problem(model, start, settings, request)
     generator = torch.Generator().manual_seed(request.seed)
     batches = math.ceil(settings.samples / settings.batch)
     made: list[FloatArray] = []
@@ -118,16 +120,21 @@ def _share(request: CalibrationRequest, index: int, batches: int) -> Callable[[f
     return lambda done: request.progress("inverting BatchNorm statistics", (index + done) / batches)
 
 
-def _problem(model: PreparedModel, start: StartingPoint, request: CalibrationRequest) -> InversionProblem:
+def _problem(
+    model: PreparedModel, start: StartingPoint, settings: InversionSettings, request: CalibrationRequest
+) -> InversionProblem:
+    """The network is cut behind what the objective watches: a head with a fixed batch need not run."""
     device = request.device.value
+    scores = class_scores(model) if settings.class_weight > 0 else None
+    watched = [*(norm.input_name for norm in model.batchnorms), *([scores] if scores else [])]
     return InversionProblem(
-        executor=TorchExecutor(model.with_batchnorm, device=device),
+        executor=TorchExecutor(head(model.with_batchnorm, watched), device=device),
         input_name=start.input_name,
         to_input=start.to_input(device),
         unit=start.unit,
         project=_clamp if start.is_picture else _keep,
         targets=norm_targets(model.batchnorms, device),
-        class_scores=class_scores(model),
+        class_scores=scores,
     )
 
 
