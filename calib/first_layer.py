@@ -89,11 +89,11 @@ class ActivationProbe:
     def __init__(self, model: PreparedModel) -> None:
         weighted = [node for node in model.folded.graph if is_op(node, "Conv", "Gemm", "MatMul")]
         self._taps = [str(node.outputs[0].name) for node in weighted[:WATCHED_LAYERS]]
-        self._session = OrtSession(head(model.folded, self._taps))
+        self._session = OrtSession(head(model.folded, self._taps)) if self._taps else None
 
     def mismatch(self, inputs: Mapping[str, FloatArray]) -> float:
         """Average over the first weighted layers of min(|mean/σ|, 5) + |ln σ|; lower is better."""
-        if not self._taps:
+        if self._session is None:
             return 0.0
         seen = _activations(self._session, inputs)
         return float(np.mean([self._score(seen[name]) for name in self._taps]))
