@@ -1,32 +1,41 @@
-"""Samples are cut so that large models take bounded time."""
+"""Fewer inputs are inverted where the model is large, so that it takes bounded time."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zsq_export.calib.base import Effort
-from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
-
-SMALLEST = 8
+from zsq_export.calib.bn_inversion.settings import FEWEST_INVERTED, SETTINGS, InversionSettings
 
 
-@given(effort=st.sampled_from(list(Effort)), elements=st.integers(0, 10**10))
-def test_the_budget_is_kept_down_to_the_smallest_number_of_samples(effort: Effort, elements: int) -> None:
-    full = SETTINGS[effort]
+@given(effort=st.sampled_from(list(Effort)), samples=st.integers(1, 1000), elements=st.integers(0, 10**10))
+def test_the_budget_is_kept_down_to_the_fewest_inputs(effort: Effort, samples: int, elements: int) -> None:
+    full = replace(SETTINGS[effort], samples=samples)
     fitted = full.fitted(elements)
-    assert SMALLEST <= fitted.samples <= full.samples
-    assert fitted.batch == min(full.batch, fitted.samples)
-    assert fitted.steps == full.steps
-    assert fitted.samples == SMALLEST or fitted.samples * fitted.steps * elements <= full.budget
-    more = (fitted.samples + 1) * fitted.steps * elements
-    assert fitted.samples == full.samples or more > full.budget
+    most = min(samples, full.inverted)
+    assert (fitted.samples, fitted.steps) == (samples, full.steps)
+    assert min(FEWEST_INVERTED, most) <= fitted.inverted <= most
+    assert fitted.inverted <= FEWEST_INVERTED or fitted.inverted * fitted.steps * elements <= full.budget
+    assert fitted.inverted == most or (fitted.inverted + 1) * fitted.steps * elements > full.budget
 
 
-def test_small_models_get_all_samples() -> None:
+@given(inverted=st.integers(1, 1000), batch=st.integers(1, 64))
+def test_batches_are_even(inverted: int, batch: int) -> None:
+    """A last batch of one input would have no statistics to speak of."""
+    wanted = InversionSettings(samples=1000, inverted=inverted, batch=batch, steps=1, budget=1e12)
+    fitted = wanted.fitted(1)
+    assert 1 <= fitted.batch <= batch
+    count = -(-inverted // fitted.batch)
+    assert count == -(-inverted // batch)
+    assert fitted.batch * count - inverted < count
+
+
+def test_small_models_are_inverted_in_full() -> None:
     for effort, full in SETTINGS.items():
         assert full.fitted(1000) == full, effort
 
@@ -34,11 +43,13 @@ def test_small_models_get_all_samples() -> None:
 def test_more_effort_is_more_samples_and_steps() -> None:
     ordered = [SETTINGS[effort] for effort in (Effort.FAST, Effort.BALANCED, Effort.THOROUGH)]
     for less, more in itertools.pairwise(ordered):
-        assert (less.samples, less.steps, less.budget) < (more.samples, more.steps, more.budget)
+        assert less.samples < more.samples
         assert less.steps < more.steps
         assert less.budget < more.budget
 
 
-@pytest.mark.parametrize(("elements", "samples"), [(100, 10), (10, 64), (10**9, 8)])
-def test_known_cuts(elements: int, samples: int) -> None:
-    assert InversionSettings(samples=64, batch=32, steps=10, budget=1e4).fitted(elements).samples == samples
+@pytest.mark.parametrize(("elements", "inverted", "batch"), [(100, 10, 10), (10, 60, 30), (10**9, 8, 8)])
+def test_known_cuts(elements: int, inverted: int, batch: int) -> None:
+    full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=1e4)
+    fitted = full.fitted(elements)
+    assert (fitted.samples, fitted.inverted, fitted.batch) == (64, inverted, batch)

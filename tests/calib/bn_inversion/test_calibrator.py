@@ -1,0 +1,167 @@
+"""Inversion of a trained network: nearer to its BatchNorms, nearer to real data, and the same every time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from picture_nets import channels_last
+
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort
+from zsq_export.calib.bn_inversion.calibrator import BnInversionCalibrator
+from zsq_export.calib.bn_inversion.objective import batchnorm_loss, norm_targets
+from zsq_export.calib.bn_inversion.settings import SETTINGS
+from zsq_export.calib.prior.calibrator import PriorCalibrator
+from zsq_export.calib.saved import save_calibration
+from zsq_export.calib.starting_point import starting_point
+from zsq_export.execution.collect import collect_statistics
+from zsq_export.execution.torch_executor import TorchExecutor
+from zsq_export.graph.prepare import prepare_model
+from zsq_export.graph.prepared import PreparedModel
+from zsq_export.quantization.statistics import TensorStatistics
+
+FAST = CalibrationRequest(effort=Effort.FAST)
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from zsq_export.calib.auto import AutoCalibrator
+from zsq_export.calib.base import CalibrationRequest, Effort
+from zsq_export.calib.saved import save_calibration
+from zsq_export.graph.prepare import prepare_model
+torch.set_num_threads(1)
+prepared = prepare_model(Path(sys.argv[1]))
+result = AutoCalibrator().calibrate(prepared, CalibrationRequest(effort=Effort.FAST))
+save_calibration(result, Path(sys.argv[2]), prepared)
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(digits_model: Any) -> PreparedModel:
+    return prepare_model(digits_model.path)
+
+
+@pytest.fixture(scope="module")
+def inverted(prepared: PreparedModel) -> CalibrationResult:
+    return BnInversionCalibrator().calibrate(prepared, CalibrationRequest())
+
+
+def mismatch(model: PreparedModel, inputs: NDArray[np.float32]) -> float:
+    targets = norm_targets(model.batchnorms, "cpu")
+    feeds = {model.inputs[0].name: torch.from_numpy(inputs)}
+    taps = TorchExecutor(model.with_batchnorm)(feeds, taps=[target.input_name for target in targets]).taps
+    return float(batchnorm_loss(taps, targets))
+
+
+def distance(found: Mapping[str, TensorStatistics], real: Mapping[str, TensorStatistics]) -> float:
+    """Mean over the activations of |ln(range / range on real data)|; the input itself does not count."""
+    names = [name for name in real if name != "x"]
+    here, there = (np.array([s[name].maximum - s[name].minimum for name in names]) for s in (found, real))
+    return float(np.abs(np.log(here / there)).mean())
+
+
+def test_the_batchnorms_are_matched_better_than_at_the_start(
+    prepared: PreparedModel, inverted: CalibrationResult
+) -> None:
+    batch, made = SETTINGS[Effort.BALANCED].batch, inverted.inputs["x"]
+    start = starting_point(prepared, seed=0, count=len(made), given=None).inputs()[:batch]
+    end = mismatch(prepared, made[:batch])
+    assert end < 0.4 * mismatch(prepared, start)
+    losses = dict(inverted.provenance.final_losses)
+    assert losses["batchnorm"] == pytest.approx(end, rel=0.4)
+
+
+def test_ranges_come_nearer_to_those_of_real_data(
+    prepared: PreparedModel, inverted: CalibrationResult, digits_model: Any
+) -> None:
+    real = collect_statistics(prepared.folded, {"x": digits_model.x_test})
+    prior = PriorCalibrator().calibrate(prepared, CalibrationRequest())
+    assert distance(inverted.statistics, real) < 0.8 * distance(prior.statistics, real)
+
+
+def test_the_inputs_are_pictures_in_the_models_convention(inverted: CalibrationResult) -> None:
+    made = inverted.inputs["x"]
+    assert made.shape == (SETTINGS[Effort.BALANCED].samples, 1, 16, 16)
+    assert made.dtype == np.float32
+    assert inverted.preprocessing is not None
+    assert inverted.preprocessing.name == "-1..1"
+    assert made.min() >= -1 - 1e-6
+    assert made.max() <= 1 + 1e-6
+    assert inverted.statistics["x"].maximum >= made.max()
+
+
+def test_every_tensor_of_the_folded_model_has_statistics(prepared: PreparedModel, inverted: CalibrationResult) -> None:
+    random = collect_statistics(prepared.folded, {"x": np.zeros((1, 1, 16, 16), np.float32)})
+    assert set(inverted.statistics) == set(random)
+
+
+def test_it_says_how_it_was_done(inverted: CalibrationResult) -> None:
+    settings = dict(inverted.provenance.settings)
+    assert settings["steps"] == str(SETTINGS[Effort.BALANCED].steps)
+    assert settings["batch"] == str(SETTINGS[Effort.BALANCED].batch)
+    assert inverted.provenance.samples == len(inverted.inputs["x"])
+
+
+@pytest.mark.parametrize(("samples", "shape"), [(1, (1, 1, 16, 16)), (70, (70, 1, 16, 16))])
+def test_any_number_of_samples(prepared: PreparedModel, samples: int, shape: tuple[int, ...]) -> None:
+    result = BnInversionCalibrator().calibrate(prepared, CalibrationRequest(effort=Effort.FAST, samples=samples))
+    assert result.inputs["x"].shape == shape
+    assert np.isfinite(result.inputs["x"]).all()
+
+
+def test_progress_rises_to_the_end(prepared: PreparedModel) -> None:
+    seen: list[float] = []
+    request = CalibrationRequest(
+        effort=Effort.FAST, samples=40, progress=lambda _, done: None if done is None else seen.append(done)
+    )
+    BnInversionCalibrator().calibrate(prepared, request)
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1)
+    assert len(seen) % SETTINGS[Effort.FAST].steps == 0
+
+
+def test_channels_last_inputs_are_inverted_alike(digits_model: Any, tmp_path: Path, prepared: PreparedModel) -> None:
+    model = prepare_model(channels_last(digits_model.path, tmp_path / "m.onnx"))
+    planes = BnInversionCalibrator().calibrate(prepared, FAST).inputs["x"]
+    made = BnInversionCalibrator().calibrate(model, FAST).inputs["x"]
+    assert made.shape == (len(planes), 16, 16, 1)
+    assert np.abs(made - planes.transpose(0, 2, 3, 1)).mean() < 0.01
+
+
+def test_inputs_of_large_scale_move_as_far_as_those_of_small(tmp_path: Path) -> None:
+    from torch_nets import build_net
+
+    losses = []
+    for scale in (1.0, 100.0):
+        net = build_net("mlp")
+        stored = net.state_dict()  # shares its tensors with the network
+        stored["norm0.running_mean"] *= scale
+        stored["norm0.running_var"] *= scale**2
+        path = tmp_path / "m.onnx"
+        torch.onnx.export(net, (torch.zeros(2, 20),), path, input_names=["x"], dynamo=False, opset_version=17,
+                          do_constant_folding=False, dynamic_axes={"x": {0: "n"}})  # fmt: skip
+        result = BnInversionCalibrator().calibrate(prepare_model(path), CalibrationRequest())
+        losses.append(dict(result.provenance.final_losses)["batchnorm"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.15)
+
+
+def test_the_seed_decides_everything(prepared: PreparedModel, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        result = BnInversionCalibrator().calibrate(prepared, CalibrationRequest(effort=Effort.FAST, seed=seed))
+        save_calibration(result, tmp_path / name, prepared)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+def test_another_process_makes_the_same_bytes(prepared: PreparedModel, digits_model: Any, tmp_path: Path) -> None:
+    save_calibration(BnInversionCalibrator().calibrate(prepared, FAST), tmp_path / "here", prepared)
+    command = [sys.executable, "-c", SCRIPT, str(digits_model.path), str(tmp_path / "there")]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
