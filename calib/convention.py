@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from zsq_export.calib.conventions import COLOUR_CONVENTIONS, GREY_CONVENTIONS, NORMALISED, RAW, reversed_planes
+from zsq_export.calib.conventions import (
+    COLOUR_CONVENTIONS,
+    GREY_CONVENTIONS,
+    NORMALISED,
+    RAW,
+    reversed_planes,
+    value_range,
+)
 from zsq_export.calib.first_layer import ActivationProbe, BatchNormProbe
 from zsq_export.calib.synthesis import PictureInput, normalise, prior_pictures
 from zsq_export.graph.prepared import PreparedModel
@@ -31,11 +38,13 @@ class Detection:
     Attributes:
         preprocessing: the convention taken.
         mismatch: of the first BatchNorms under it; NaN without BatchNorm.
+        value_range: smallest and largest value of the input under this convention and those that fit as well.
         note: one sentence for the user: what was taken and how clear the choice was.
     """
 
     preprocessing: Preprocessing
     mismatch: float
+    value_range: tuple[float, float]
     note: str
 
     @property
@@ -56,6 +65,7 @@ def assume_convention(model: PreparedModel, picture: PictureInput) -> Detection:
     return Detection(
         preprocessing=replace(taken, origin=Origin.ASSUMED),
         mismatch=float("nan"),
+        value_range=value_range(taken),
         note=(
             f"the convention of '{picture.name}' cannot be detected, as the model has {len(model.inputs)} inputs; "
             f"assumed {taken.name}: give --mean and --std if that is wrong"
@@ -75,7 +85,18 @@ def _by_batchnorm(model: PreparedModel, picture: PictureInput, pictures: NDArray
         mirrored = reversed_planes(taken)
         scores[mirrored] = mismatch(mirrored)
         taken = mirrored if scores[mirrored] < BGR_CLEARLY_BETTER * scores[taken] else taken
-    return Detection(preprocessing=taken, mismatch=scores[taken], note=_describe(taken, scores))
+    return Detection(
+        preprocessing=taken,
+        mismatch=scores[taken],
+        value_range=_joint_range([other for other in scores if scores[other] * CLEARLY_BETTER <= scores[taken]]),
+        note=_describe(taken, scores),
+    )
+
+
+def _joint_range(conventions: list[Preprocessing]) -> tuple[float, float]:
+    """Union of the value ranges, so that the input does not clip if a neighbour was meant."""
+    ranges = [value_range(convention) for convention in conventions]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
 def _candidates(picture: PictureInput) -> tuple[Preprocessing, ...]:
@@ -109,6 +130,7 @@ def _assume(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.fl
     return Detection(
         preprocessing=replace(taken, origin=Origin.ASSUMED),
         mismatch=float("nan"),
+        value_range=value_range(taken),
         note=(
             f"the model holds no BatchNorm to tell its input convention by; assumed {taken.name}: "
             "give --mean and --std if that is wrong"

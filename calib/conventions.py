@@ -25,6 +25,7 @@ COLOUR_CONVENTIONS = (
     _convention("-128..127", (128 * _PIXEL,) * 3, (_PIXEL,) * 3),
     _convention("-0.5..0.5", (0.5,) * 3, (1.0,) * 3),
     _convention("cifar mean/std", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    _convention("cifar mean/std (0.2023)", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 )
 """In order of preference: of two that fit about equally well, the earlier is taken."""
 
@@ -47,3 +48,10 @@ def reversed_planes(convention: Preprocessing) -> Preprocessing:
         name=f"{convention.name}, BGR",
         origin=convention.origin,
     )
+
+
+def value_range(convention: Preprocessing) -> tuple[float, float]:
+    """Smallest and largest value that a pixel of 0..255 can become."""
+    black = [-mean / std for mean, std in zip(convention.mean, convention.std, strict=True)]
+    white = [(1.0 - mean) / std for mean, std in zip(convention.mean, convention.std, strict=True)]
+    return min(*black, *white), max(*black, *white)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.calib.convention import assume_convention, detect_convention
+from zsq_export.calib.conventions import value_range
 from zsq_export.calib.field_scale import fit_field_scale
 from zsq_export.calib.synthesis import PictureInput, field_inputs, normalise, picture_input, prior_pictures
 from zsq_export.graph.prepared import InputInfo, PreparedModel
@@ -31,6 +32,7 @@ class StartingPoint:
         unit: what a step of an optimiser is measured in: 1 for pictures, the standard deviation of other inputs.
         picture: the input's geometry; None if it is no picture.
         preprocessing: its convention; None if it is no picture.
+        value_range: smallest and largest value the input can have; None if that is not known.
         notes: what the user should know.
     """
 
@@ -39,6 +41,7 @@ class StartingPoint:
     unit: float = 1.0
     picture: PictureInput | None
     preprocessing: Preprocessing | None
+    value_range: tuple[float, float] | None
     notes: tuple[str, ...]
 
     @property
@@ -93,9 +96,11 @@ def starting_point_of(
     if picture is None:
         return _field_start(model, info, seed=seed, count=count)
     notes: tuple[str, ...] = ()
-    if given is None:
+    if given is not None:
+        bounds = value_range(given)
+    else:
         detection = detect_convention(model, picture) if len(model.inputs) == 1 else assume_convention(model, picture)
-        given, notes = detection.preprocessing, (detection.note,)
+        given, notes, bounds = detection.preprocessing, (detection.note,), detection.value_range
         if detection.unusual:
             return _field_start(model, info, seed=seed, count=count)
     return StartingPoint(
@@ -103,6 +108,7 @@ def starting_point_of(
         variable=prior_pictures(picture, seed=seed, count=count),
         picture=picture,
         preprocessing=given,
+        value_range=bounds,
         notes=notes,
     )
 
@@ -116,5 +122,6 @@ def _field_start(model: PreparedModel, info: InputInfo, *, seed: int, count: int
         unit=scale.deviation,
         picture=None,
         preprocessing=None,
+        value_range=None,
         notes=(scale.note,),
     )

@@ -17,6 +17,7 @@ from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
 from zsq_export.calib.first_layer import head
 from zsq_export.calib.starting_point import StartingPoint, starting_point
+from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.execution.torch_executor import TorchExecutor
@@ -57,9 +58,12 @@ class BnInversionCalibrator:
         start = starting_point(model, seed=request.seed, count=settings.samples, given=request.preprocessing)
         inputs, losses = _invert_all(model, start, settings, request)
         request.progress("gathering statistics", None)
+        synthetic = {start.input_name: inputs}
         return CalibrationResult(
-            statistics=collect_statistics(model.folded, {start.input_name: inputs}),
-            inputs={start.input_name: inputs},
+            statistics=widen_tails(
+                model, collect_statistics(model.folded, synthetic), {start.input_name: start.value_range}
+            ),
+            inputs=synthetic,
             preprocessing=start.preprocessing,
             provenance=Provenance(
                 calibrator=self.name,
@@ -70,6 +74,9 @@ class BnInversionCalibrator:
                     ("batch", str(settings.batch)),
                     ("learning rate", f"{settings.learning_rate:g}"),
                     ("class weight", f"{settings.class_weight:g}"),
+                    ("class share", f"{settings.class_share:g}"),
+                    ("inverted", str(settings.inverted)),
+                    ("tail margin", f"{TAIL_MARGIN:g}"),
                 ),
                 final_losses=(("batchnorm", losses.batchnorm), ("evidence", losses.evidence)),
                 notes=start.notes,
@@ -80,7 +87,7 @@ class BnInversionCalibrator:
 def _settings(model: PreparedModel, request: CalibrationRequest) -> InversionSettings:
     settings = SETTINGS[request.effort]
     if request.samples is not None:
-        return replace(settings, samples=request.samples, batch=min(settings.batch, request.samples))
+        settings = replace(settings, samples=request.samples)
     return settings.fitted(_elements_per_sample(model))
 
 
@@ -98,12 +105,12 @@ def _invert_all(
     """Optimises batch after batch; returns model inputs and the mean losses."""
     problem = _problem(model, start, settings, request)
     generator = torch.Generator().manual_seed(request.seed)
-    batches = math.ceil(settings.samples / settings.batch)
+    batches = math.ceil(settings.inverted / settings.batch)
     made: list[FloatArray] = []
     losses: list[FinalLosses] = []
     for index in range(batches):
-        chosen = torch.from_numpy(start.variable[index * settings.batch : (index + 1) * settings.batch])
-        chosen = chosen.to(request.device.value)
+        first, last = index * settings.batch, min((index + 1) * settings.batch, settings.inverted)
+        chosen = torch.from_numpy(start.variable[first:last]).to(request.device.value)
         if chosen.dim() == 4:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
         variable, final = invert(problem, chosen, settings, generator, _share(request, index, batches))
@@ -113,7 +120,7 @@ def _invert_all(
         batchnorm=float(np.mean([loss.batchnorm for loss in losses])),
         evidence=float(np.mean([loss.evidence for loss in losses])),
     )
-    return np.concatenate(made), mean
+    return np.concatenate([*made, start.inputs()[settings.inverted :]]), mean
 
 
 def _share(request: CalibrationRequest, index: int, batches: int) -> Callable[[float], None]:

@@ -12,33 +12,43 @@ class InversionSettings:
     """Hyper-parameters of the inversion.
 
     Attributes:
-        samples: inputs to make.
+        samples: inputs to calibrate on.
+        inverted: how many of them are optimised; the others stay prior inputs.
         batch: inputs optimised together; their joint statistics are matched.
         steps: Adam steps per batch.
         learning_rate: peak, in units of the pixel range (0..1) or of the input's standard deviation; cosine decay.
         class_weight: of the cross-entropy to random target classes, against 1 for the BatchNorm term.
-        budget: upper limit of samples * steps * (BatchNorm input elements of one sample); samples are cut to fit.
+        class_share: part of each batch that is driven to a class; the rest only keeps the statistics.
+        budget: upper limit of inverted * steps * (BatchNorm input elements of one sample).
     """
 
     samples: int
+    inverted: int
     batch: int
     steps: int
     learning_rate: float = 0.02
-    class_weight: float = 0.0
-    budget: float = 1.5e9
+    class_weight: float = 0.1
+    class_share: float = 0.25
+    budget: float
 
-    def fitted(self, elements: int, smallest: int = 8) -> InversionSettings:
+    def fitted(self, elements: int) -> InversionSettings:
         """The same within the budget, for a model with so many BatchNorm input elements per sample.
 
         The cut depends on the model alone, not on the clock, so that the same seed gives the same inputs anywhere.
+        Large models get fewer inverted inputs and more of the prior's; never fewer than a batch needs for statistics.
         """
         affordable = int(self.budget / max(1, self.steps * elements))
-        samples = max(smallest, min(self.samples, affordable))
-        return replace(self, samples=samples, batch=min(self.batch, samples))
+        inverted = min(self.samples, self.inverted, max(FEWEST_INVERTED, affordable))
+        batches = -(-inverted // max(1, min(self.batch, int(LARGEST_BATCH_ELEMENTS / elements))))
+        return replace(self, inverted=inverted, batch=-(-inverted // batches))
 
+
+FEWEST_INVERTED = 8
+LARGEST_BATCH_ELEMENTS = 6.0e7
+"""BatchNorm input elements of one batch; the gradient keeps a few times as many floats in memory."""
 
 SETTINGS = {
-    Effort.FAST: InversionSettings(samples=32, batch=32, steps=12, budget=2.0e8),
-    Effort.BALANCED: InversionSettings(samples=128, batch=64, steps=24),
-    Effort.THOROUGH: InversionSettings(samples=512, batch=64, steps=60, budget=4.0e10),
+    Effort.FAST: InversionSettings(samples=48, inverted=48, batch=48, steps=12, budget=2.0e8),
+    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=24, budget=3.2e9),
+    Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11),
 }

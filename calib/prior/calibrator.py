@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort, Provenance
 from zsq_export.calib.starting_point import starting_point_of
+from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepared import PreparedModel
 
@@ -31,13 +32,18 @@ class PriorCalibrator:
         inputs = {start.input_name: start.inputs() for start in starts}
         request.progress("gathering statistics", None)
         return CalibrationResult(
-            statistics=collect_statistics(model.folded, inputs),
+            statistics=widen_tails(
+                model,
+                collect_statistics(model.folded, inputs),
+                {start.input_name: start.value_range for start in starts},
+            ),
             inputs=inputs,
             preprocessing=next((start.preprocessing for start in starts if start.preprocessing), None),
             provenance=Provenance(
                 calibrator=self.name,
                 seed=request.seed,
                 samples=samples,
+                settings=(("tail margin", f"{TAIL_MARGIN:g}"),),
                 notes=tuple(note for start in starts for note in start.notes),
             ),
         )

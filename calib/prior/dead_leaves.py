@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from zsq_export.calib.prior.colours import random_colours
 from zsq_export.calib.prior.spectra import FloatImages
 
+ROUNDNESS = (1.0, 2.0, 2.0, 4.0, 12.0)
+"""Exponents of the super-ellipses: diamond, ellipse (twice as often), rounded square, rectangle."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeafStyle:
-    """What the leaves of one set of images look like.
+    """What the leaves of one image look like.
 
     Attributes:
         smallest, largest: radius limits as fractions of the image side.
@@ -26,12 +29,27 @@ class LeafStyle:
         texture: standard deviation of the texture on a leaf.
     """
 
-    smallest: float = 0.03
-    largest: float = 0.5
-    exponent: float = 3.0
-    leaves: int = 160
-    spread: float = 0.27
-    texture: float = 0.08
+    smallest: float
+    largest: float
+    exponent: float
+    leaves: int
+    spread: float
+    texture: float
+
+
+def random_style(rng: np.random.Generator) -> LeafStyle:
+    """A style as different from image to image as photographs are: bare or cluttered, faint or stark.
+
+    The variety matters more than the mean: the tails of late activations come from a few unusual images.
+    """
+    return LeafStyle(
+        smallest=float(rng.uniform(0.02, 0.08)),
+        largest=float(rng.uniform(0.3, 0.7)),
+        exponent=float(rng.uniform(2.0, 3.5)),
+        leaves=round(float(np.exp(rng.uniform(np.log(5), np.log(300))))),
+        spread=float(rng.uniform(0.12, 0.4)),
+        texture=float(rng.uniform(0.0, 0.2)),
+    )
 
 
 def leaf_radii(rng: np.random.Generator, count: int, style: LeafStyle) -> NDArray[np.float64]:
@@ -71,46 +89,37 @@ def _paint(
     np.copyto(window, leaf[:, top:bottom, left:right], where=mask)
 
 
+def _paint_scene(rng: np.random.Generator, image: FloatImages, textures: FloatImages, style: LeafStyle) -> None:
+    """Covers one image [channels, height, width] with leaves, in place."""
+    channels, height, width = image.shape
+    count = style.leaves
+    colours = random_colours(rng, count=count + 1, channels=channels, spread=style.spread)
+    radii = leaf_radii(rng, count, style) * max(height, width)
+    centres = rng.uniform(-0.1, 1.1, size=(count, 2)) * (height, width)
+    angles, aspects = rng.uniform(0, np.pi, count), rng.uniform(0.3, 1.0, count)
+    shapes = np.stack([angles, aspects, rng.choice(ROUNDNESS, count)], axis=1)
+    strength = style.texture * rng.exponential(size=count + 1).astype(np.float32)
+    picks = rng.integers(len(textures), size=count + 1)
+    image[:] = colours[-1][:, None, None] + strength[-1] * textures[picks[-1]][None]
+    for index in range(count):
+        leaf = colours[index][:, None, None] + strength[index] * textures[picks[index]][None]
+        _paint(image, leaf, centres[index], max(radii[index], 0.7), shapes[index])
+
+
 def dead_leaves(
-    rng: np.random.Generator,
-    *,
-    count: int,
-    channels: int,
-    height: int,
-    width: int,
-    textures: FloatImages,
-    style: LeafStyle | None = None,
+    rng: np.random.Generator, *, count: int, channels: int, height: int, width: int, textures: FloatImages
 ) -> FloatImages:
-    """Images of leaves, each leaf one colour plus texture.
+    """Images of leaves, each leaf one colour plus texture, each image in a style of its own.
 
     Args:
         rng: source of every choice.
         count, channels, height, width: size of the result.
         textures: float32 [n, height, width] with unit variance; each leaf takes one.
-        style: sizes and contrasts.
 
     Returns:
         float32 [count, channels, height, width], roughly 0..1, not clipped.
     """
-    style = style or LeafStyle()
-    side = max(height, width)
     images = np.empty((count, channels, height, width), dtype=np.float32)
     for image in images:
-        colours = random_colours(rng, count=style.leaves + 1, channels=channels, spread=style.spread)
-        radii = leaf_radii(rng, style.leaves, style) * side
-        centres = rng.uniform(-0.1, 1.1, size=(style.leaves, 2)) * (height, width)
-        shapes = np.stack(
-            [
-                rng.uniform(0, np.pi, style.leaves),
-                rng.uniform(0.3, 1.0, style.leaves),
-                rng.choice([1.0, 2.0, 2.0, 4.0, 12.0], style.leaves),
-            ],
-            axis=1,
-        )
-        strength = style.texture * rng.exponential(size=style.leaves).astype(np.float32)
-        picks = rng.integers(len(textures), size=style.leaves)
-        image[:] = colours[-1][:, None, None]
-        for index in range(style.leaves):
-            leaf = colours[index][:, None, None] + strength[index] * textures[picks[index]][None]
-            _paint(image, leaf, centres[index], max(radii[index], 0.7), shapes[index])
+        _paint_scene(rng, image, textures, random_style(rng))
     return images

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zsq_export.calib.prior.colours import channel_mixer, mean_colour
-from zsq_export.calib.prior.dead_leaves import LeafStyle, dead_leaves
+from zsq_export.calib.prior.dead_leaves import dead_leaves
 from zsq_export.calib.prior.spectra import FloatImages, spectral_fields
 
 TEXTURE_EXPONENTS = (0.6, 1.6)
@@ -48,9 +48,7 @@ def natural_images(*, seed: int, count: int, channels: int, height: int, width: 
     rng = np.random.default_rng(seed)
     scenes = round(count * SCENE_SHARE)
     textures = spectral_fields(rng, count=32, height=height, width=width, alpha=TEXTURE_EXPONENTS)
-    leaves = dead_leaves(
-        rng, count=count - scenes, channels=channels, height=height, width=width, textures=textures, style=LeafStyle()
-    )
+    leaves = dead_leaves(rng, count=count - scenes, channels=channels, height=height, width=width, textures=textures)
     images = np.concatenate([leaves, _scenes(rng, scenes, channels, height, width)])
     lit = _illuminate(rng, images[rng.permutation(count)])
     return np.clip(lit, 0.0, 1.0)
