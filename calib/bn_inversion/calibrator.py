@@ -146,13 +146,17 @@ def _problem(
 
 
 def class_scores(model: PreparedModel) -> str | None:
-    """The only output, if its shape is [samples, classes] with at least two classes."""
+    """The only output, if its shape is [samples, classes] with at least two classes.
+
+    None too where the rows do not follow a free batch: such a head (Reshape to [1, -1]) runs on one sample only.
+    """
     if len(model.output_names) != 1:
         return None
     shape = static_shape(value_by_name(model.with_batchnorm)[model.output_names[0]])
     if shape is None or len(shape) != 2 or shape[1] is None or shape[1] < 2:
         return None
-    return model.output_names[0]
+    baked_in = shape[0] is not None and model.inputs[0].shape[0] is None
+    return None if baked_in else model.output_names[0]
 
 
 def _clamp(pictures: Tensor) -> None:
