@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
-from zsq_export.calib.bn_inversion.objective import norm_targets
-from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem, invert
+from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm, with_extremes
+from zsq_export.calib.bn_inversion.runs import drive_to_classes, match_statistics
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
-from zsq_export.calib.first_layer import head
-from zsq_export.calib.starting_point import StartingPoint, starting_point
+from zsq_export.calib.starting_point import starting_point
 from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
-from zsq_export.execution.torch_executor import TorchExecutor
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import static_shape, value_by_name
 
-FloatArray = NDArray[np.float32]
 _PICTURE_ELEMENTS = 1_000_000
 """Taken for the BatchNorm inputs of one sample where the model leaves its sizes open."""
 
@@ -56,29 +47,27 @@ class BnInversionCalibrator:
             raise CalibrationError(obstacle, hint="use --calibrator prior, or export with BatchNorm kept")
         settings = _settings(model, request)
         start = starting_point(model, seed=request.seed, count=settings.samples, given=request.preprocessing)
-        inputs, losses = _invert_all(model, start, settings, request)
+        matched = match_statistics(model, start, settings, request)
+        driven = drive_to_classes(model, start, settings, request)
         request.progress("gathering statistics", None)
-        synthetic = {start.input_name: inputs}
+        statistics = collect_statistics(model.folded, {start.input_name: matched.inputs})
+        if driven is not None:
+            behind = [name for name in behind_last_batchnorm(model) if name in statistics]
+            seen = collect_statistics(model.folded, {start.input_name: driven.inputs}, tensors=behind)
+            statistics = with_extremes(statistics, seen)
         return CalibrationResult(
-            statistics=widen_tails(
-                model, collect_statistics(model.folded, synthetic), {start.input_name: start.value_range}
-            ),
-            inputs=synthetic,
+            statistics=widen_tails(model, statistics, {start.input_name: start.value_range}),
+            inputs={start.input_name: matched.inputs},
             preprocessing=start.preprocessing,
             provenance=Provenance(
                 calibrator=self.name,
                 seed=request.seed,
-                samples=len(inputs),
-                settings=(
-                    ("steps", str(settings.steps)),
-                    ("batch", str(settings.batch)),
-                    ("learning rate", f"{settings.learning_rate:g}"),
-                    ("class weight", f"{settings.class_weight:g}"),
-                    ("class share", f"{settings.class_share:g}"),
-                    ("inverted", str(settings.inverted)),
-                    ("tail margin", f"{TAIL_MARGIN:g}"),
+                samples=len(matched.inputs),
+                settings=(*settings.described(), ("tail margin", f"{TAIL_MARGIN:g}")),
+                final_losses=(
+                    ("batchnorm", matched.batchnorm),
+                    *((("class", driven.evidence),) if driven is not None else ()),
                 ),
-                final_losses=(("batchnorm", losses.batchnorm), ("evidence", losses.evidence)),
                 notes=start.notes,
             ),
         )
@@ -97,71 +86,3 @@ def _elements_per_sample(model: PreparedModel) -> int:
     shapes = [static_shape(values[norm.input_name]) for norm in model.batchnorms]
     known = [shape[1:] for shape in shapes if shape is not None and None not in shape[1:]]
     return sum(math.prod(side or 0 for side in sides) for sides in known) or _PICTURE_ELEMENTS
-
-
-def _invert_all(
-    model: PreparedModel, start: StartingPoint, settings: InversionSettings, request: CalibrationRequest
-) -> tuple[FloatArray, FinalLosses]:
-    """Optimises batch after batch; returns model inputs and the mean losses."""
-    problem = _problem(model, start, settings, request)
-    generator = torch.Generator().manual_seed(request.seed)
-    batches = math.ceil(settings.inverted / settings.batch)
-    made: list[FloatArray] = []
-    losses: list[FinalLosses] = []
-    for index in range(batches):
-        first, last = index * settings.batch, min((index + 1) * settings.batch, settings.inverted)
-        chosen = torch.from_numpy(start.variable[first:last]).to(request.device.value)
-        if chosen.dim() == 4:
-            chosen = chosen.contiguous(memory_format=torch.channels_last)
-        variable, final = invert(problem, chosen, settings, generator, _share(request, index, batches))
-        made.append(problem.to_input(variable).cpu().contiguous().numpy())
-        losses.append(final)
-    mean = FinalLosses(
-        batchnorm=float(np.mean([loss.batchnorm for loss in losses])),
-        evidence=float(np.mean([loss.evidence for loss in losses])),
-    )
-    return np.concatenate([*made, start.inputs()[settings.inverted :]]), mean
-
-
-def _share(request: CalibrationRequest, index: int, batches: int) -> Callable[[float], None]:
-    return lambda done: request.progress("inverting BatchNorm statistics", (index + done) / batches)
-
-
-def _problem(
-    model: PreparedModel, start: StartingPoint, settings: InversionSettings, request: CalibrationRequest
-) -> InversionProblem:
-    """The network is cut behind what the objective watches: a head with a fixed batch need not run."""
-    device = request.device.value
-    scores = class_scores(model) if settings.class_weight > 0 else None
-    watched = [*(norm.input_name for norm in model.batchnorms), *([scores] if scores else [])]
-    return InversionProblem(
-        executor=TorchExecutor(head(model.with_batchnorm, watched), device=device),
-        input_name=start.input_name,
-        to_input=start.to_input(device),
-        unit=start.unit,
-        project=_clamp if start.is_picture else _keep,
-        targets=norm_targets(model.batchnorms, device),
-        class_scores=scores,
-    )
-
-
-def class_scores(model: PreparedModel) -> str | None:
-    """The only output, if its shape is [samples, classes] with at least two classes.
-
-    None too where the rows do not follow a free batch: such a head (Reshape to [1, -1]) runs on one sample only.
-    """
-    if len(model.output_names) != 1:
-        return None
-    shape = static_shape(value_by_name(model.with_batchnorm)[model.output_names[0]])
-    if shape is None or len(shape) != 2 or shape[1] is None or shape[1] < 2:
-        return None
-    baked_in = shape[0] is not None and model.inputs[0].shape[0] is None
-    return None if baked_in else model.output_names[0]
-
-
-def _clamp(pictures: Tensor) -> None:
-    pictures.clamp_(0.0, 1.0)
-
-
-def _keep(_variable: Tensor) -> None:
-    """An input that is no picture has no known limits."""

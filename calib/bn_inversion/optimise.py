@@ -82,7 +82,6 @@ def invert(
         evidence = torch.zeros((), device=statistics.device)
         if problem.class_scores is not None and settings.class_weight > 0:
             scores = trace.outputs[problem.class_scores].float()
-            scores = scores[: max(1, round(settings.class_share * len(scores)))]
             if classes is None:
                 classes = torch.randint(scores.shape[1], (len(scores),), generator=generator).to(scores.device)
             evidence = functional.cross_entropy(scores, classes)

@@ -17,8 +17,8 @@ class InversionSettings:
         batch: inputs optimised together; their joint statistics are matched.
         steps: Adam steps per batch.
         learning_rate: peak, in units of the pixel range (0..1) or of the input's standard deviation; cosine decay.
-        class_weight: of the cross-entropy to random target classes, against 1 for the BatchNorm term.
-        class_share: part of each batch that is driven to a class; the rest only keeps the statistics.
+        evidence: extra inputs driven to random classes, for the ranges behind the last BatchNorm only.
+        class_weight: of their cross-entropy, against 1 for the BatchNorm term.
         budget: upper limit of inverted * steps * (BatchNorm input elements of one sample).
     """
 
@@ -27,8 +27,8 @@ class InversionSettings:
     batch: int
     steps: int
     learning_rate: float = 0.02
-    class_weight: float = 0.1
-    class_share: float = 0.25
+    evidence: int = 8
+    class_weight: float = 1.0
     budget: float
 
     def fitted(self, elements: int) -> InversionSettings:
@@ -41,6 +41,17 @@ class InversionSettings:
         inverted = min(self.samples, self.inverted, max(FEWEST_INVERTED, affordable))
         batches = -(-inverted // max(1, min(self.batch, int(LARGEST_BATCH_ELEMENTS / elements))))
         return replace(self, inverted=inverted, batch=-(-inverted // batches))
+
+    def described(self) -> tuple[tuple[str, str], ...]:
+        """What a person should know of them, as (name, value)."""
+        return (
+            ("inverted", str(self.inverted)),
+            ("steps", str(self.steps)),
+            ("batch", str(self.batch)),
+            ("learning rate", f"{self.learning_rate:g}"),
+            ("evidence inputs", str(self.evidence)),
+            ("class weight", f"{self.class_weight:g}"),
+        )
 
 
 FEWEST_INVERTED = 8

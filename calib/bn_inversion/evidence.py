@@ -1,0 +1,49 @@
+"""Ranges behind the last BatchNorm, which BatchNorm statistics say nothing of.
+
+Inputs that only match statistics belong to no class, so that logits stay far below those of real data and would clip.
+Inputs driven to a class have large logits but unnatural earlier activations (measured: docs/decisions/0002), so only
+what lies behind the last BatchNorm is taken from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from zsq_export.graph.prepared import PreparedModel
+from zsq_export.graph.topology import is_op, producers
+from zsq_export.quantization.statistics import TensorStatistics
+
+
+def behind_last_batchnorm(model: PreparedModel) -> tuple[str, ...]:
+    """Names of the tensors of the folded model that no BatchNorm input is computed from."""
+    earlier: set[ir.Node] = set()
+    waiting = [node for node in model.with_batchnorm.graph if is_op(node, "BatchNormalization")]
+    while waiting:
+        fresh = [producer for producer in producers(waiting.pop()) if producer not in earlier]
+        earlier.update(fresh)
+        waiting.extend(fresh)
+    upstream = {output.name for node in earlier for output in node.outputs}
+    upstream.update(info.name for info in model.inputs)
+    names = (str(output.name) for node in model.folded.graph for output in node.outputs)
+    return tuple(name for name in names if name not in upstream)
+
+
+def with_extremes(
+    statistics: Mapping[str, TensorStatistics], evidence: Mapping[str, TensorStatistics]
+) -> dict[str, TensorStatistics]:
+    """The statistics, with the extremes of those tensors widened to what the evidence inputs show."""
+    return {name: _joined(seen, evidence[name]) if name in evidence else seen for name, seen in statistics.items()}
+
+
+def _joined(seen: TensorStatistics, evidence: TensorStatistics) -> TensorStatistics:
+    return replace(
+        seen,
+        minimum=min(seen.minimum, evidence.minimum),
+        maximum=max(seen.maximum, evidence.maximum),
+        sample_minimum=np.concatenate([seen.sample_minimum, evidence.sample_minimum]),
+        sample_maximum=np.concatenate([seen.sample_maximum, evidence.sample_maximum]),
+    )
