@@ -80,7 +80,7 @@ def invert(
         )
         statistics = batchnorm_loss(trace.taps, problem.targets)
         evidence = torch.zeros((), device=statistics.device)
-        if problem.class_scores is not None and settings.class_weight > 0:
+        if problem.class_scores is not None:
             scores = trace.outputs[problem.class_scores].float()
             if classes is None:
                 classes = torch.randint(scores.shape[1], (len(scores),), generator=generator).to(scores.device)

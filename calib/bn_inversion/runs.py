@@ -38,7 +38,7 @@ def match_statistics(
 ) -> Inverted:
     """Inputs with the stored BatchNorm statistics, batch after batch; the rest of the samples stays as it started."""
     problem = _problem(model, start, request, scores=None)
-    found = _in_batches(problem, start, replace(settings, class_weight=0.0), request, settings.inverted)
+    found = _in_batches(problem, start, settings, request, settings.inverted)
     return replace(found, inputs=np.concatenate([found.inputs, start.inputs()[settings.inverted :]]))
 
 
