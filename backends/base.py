@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from zsq_export.backends.options import TargetOptions
 from zsq_export.planning.plan import Plan
+from zsq_export.planning.schemes import Scheme
 from zsq_export.planning.table import PlacementTable
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -85,9 +87,29 @@ class Backend(Protocol):
     summary: str
     extra: str
     """pip extra that installs the runtime ("" if it is a core dependency)."""
+    schemes: tuple[Scheme, ...]
+    """That the target has, the default first."""
+
+    @property
+    def options(self) -> TargetOptions:
+        """As configured, with the target's defaults for what was not given."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about these options before relying on the result."""
+        ...
+
+    def configured(self, options: TargetOptions) -> Self:
+        """The same target with these options; everything below goes by them.
+
+        Raises:
+            UsageError: an option that this target does not have, or a value that it does not take.
+        """
+        ...
 
     def placement(self) -> PlacementTable:
-        """Which tensors to quantize, and how."""
+        """Which tensors to quantize, and how; its ``scheme`` is the configured one."""
         ...
 
     def probe(self) -> Probe:

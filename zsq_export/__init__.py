@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zsq_export.api import calibrate, convert, list_targets, plan, validate
     from zsq_export.artifact import Artifact, read_artifact
+    from zsq_export.backends.options import TargetOptions
     from zsq_export.calib.base import CalibrationResult
     from zsq_export.errors import ZsqError
     from zsq_export.listing import Target
     from zsq_export.options import CalibrationOptions
     from zsq_export.planning.options import PlanOptions
     from zsq_export.planning.plan import Plan
+    from zsq_export.planning.schemes import Scheme
     from zsq_export.preprocessing import Preprocessing
     from zsq_export.validation.gates import Gates
     from zsq_export.validation.report_types import ValidationReport
@@ -33,7 +35,9 @@ __all__ = [
     "Plan",
     "PlanOptions",
     "Preprocessing",
+    "Scheme",
     "Target",
+    "TargetOptions",
     "ValidationReport",
     "ZsqError",
     "calibrate",
@@ -52,7 +56,9 @@ _HOMES = {
     "Plan": "planning.plan",
     "PlanOptions": "planning.options",
     "Preprocessing": "preprocessing",
+    "Scheme": "planning.schemes",
     "Target": "listing",
+    "TargetOptions": "backends.options",
     "ValidationReport": "validation.report_types",
     "ZsqError": "errors",
     "calibrate": "api",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zsq_export import pipeline, verification
 from zsq_export.artifact import Artifact
+from zsq_export.backends.options import TargetOptions
 from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import CalibrationResult
 from zsq_export.calib.saved import save_calibration
@@ -26,13 +27,14 @@ __all__ = ["calibrate", "convert", "list_targets", "plan", "validate"]
 File = str | PathLike[str]
 
 
-def convert(
+def convert(  # noqa: PLR0913  # keyword-only, each with a default
     model: File,
     *,
     targets: Sequence[str],
     output: File,
     calibration: CalibrationOptions | None = None,
     planning: PlanOptions | None = None,
+    target_options: TargetOptions | None = None,
     saved_calibration: File | None = None,
     saved_plan: File | None = None,
     overwrite: bool = False,
@@ -45,6 +47,7 @@ def convert(
         output: folder of the artifact; with several targets each gets a sub-folder of its name.
         calibration: how statistics are made; None: the calibrator ``auto`` with its defaults.
         planning: how statistics become ranges.
+        target_options: scheme and settings of the targets; None: their defaults.
         saved_calibration: file of an earlier :func:`calibrate`, instead of calibrating.
         saved_plan: plan.json of one target, perhaps edited, instead of planning.
         overwrite: replace artifacts that exist.
@@ -61,6 +64,7 @@ def convert(
         output=Path(output),
         calibration=calibration or CalibrationOptions(),
         planning=planning or PlanOptions(),
+        target_options=target_options or TargetOptions(),
         saved_calibration=None if saved_calibration is None else Path(saved_calibration),
         saved_plan=None if saved_plan is None else Path(saved_plan),
         overwrite=overwrite,
@@ -99,6 +103,7 @@ def plan(
     saved_calibration: File | None = None,
     calibration: CalibrationOptions | None = None,
     planning: PlanOptions | None = None,
+    target_options: TargetOptions | None = None,
 ) -> Plan:
     """Decides what of a model one target quantizes, and how.
 
@@ -108,11 +113,12 @@ def plan(
         saved_calibration: file of an earlier :func:`calibrate`; None: calibrate now.
         calibration: how to calibrate now.
         planning: how statistics become ranges.
+        target_options: scheme and settings of the target; None: its defaults.
 
     Raises:
-        ZsqError: an unknown target, or a model or calibration that does not fit.
+        ZsqError: an unknown target or option, or a model or calibration that does not fit.
     """
-    backend = get_backend(target)
+    backend = get_backend(target).configured(target_options or TargetOptions())
     if saved_calibration is not None:
         calibrated = pipeline.resume(Path(model), Path(saved_calibration))
     else:

@@ -69,6 +69,7 @@ class Manifest:
         preprocessing: the input convention, if the input is a picture.
         inputs, outputs: of the graph.
         files: every file but the manifest and the reports.
+        notes: what a person should know before relying on it.
     """
 
     target: str
@@ -83,6 +84,7 @@ class Manifest:
     inputs: tuple[TensorRecord, ...]
     outputs: tuple[TensorRecord, ...]
     files: tuple[FileRecord, ...]
+    notes: tuple[str, ...] = ()
     schema_version: int = MANIFEST_SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -119,6 +121,7 @@ class Manifest:
                 inputs=tuple(_tensor(entry) for entry in raw["inputs"]),
                 outputs=tuple(_tensor(entry) for entry in raw["outputs"]),
                 files=tuple(FileRecord(**entry) for entry in raw["files"]),
+                notes=tuple(map(str, raw.get("notes", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError, ZsqError) as error:
             raise ArtifactError(f"the manifest is not valid: {error!r}", hint="convert the model again") from error

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from zsq_export.artifact import MANIFEST_NAME, Artifact, Manifest, check_destination
 from zsq_export.atomic import AtomicFolder
 from zsq_export.backends.base import Backend
+from zsq_export.backends.options import TargetOptions
 from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import CalibrationResult
 from zsq_export.calib.registry import get_calibrator
@@ -53,6 +54,7 @@ class Conversion:
         output: folder of the artifact; with several targets each gets a sub-folder of its name.
         calibration: how statistics are made.
         planning: how they become ranges.
+        target_options: scheme and settings of every target.
         saved_calibration: take the statistics from this file instead.
         saved_plan: take the plan from this file instead.
         overwrite: replace artifacts that exist.
@@ -63,6 +65,7 @@ class Conversion:
     output: Path
     calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
     planning: PlanOptions = field(default_factory=PlanOptions)
+    target_options: TargetOptions = field(default_factory=TargetOptions)
     saved_calibration: Path | None = None
     saved_plan: Path | None = None
     overwrite: bool = False
@@ -118,15 +121,16 @@ def _fill(
     progress(f"lowering for {backend.name}", None)
     qdq = insert_qdq(calibrated.prepared, plan)
     return fill_artifact(
-        folder, calibrated.prepared, calibrated.result, plan, qdq, backend, _effective_options(conversion)
+        folder, calibrated.prepared, calibrated.result, plan, qdq, backend, _effective_options(conversion, backend)
     )
 
 
 def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
-    """Everything that can be refused before any work starts; returns the backends.
+    """Everything that can be refused before any work starts; returns the backends, configured.
 
     Raises:
-        UsageError: a wrong name, or no or too many targets.
+        UsageError: a wrong name, no or too many targets, or an option that a target does not have.
+        PlanError: the saved plan cannot be read, or disagrees with an option.
         TargetUnavailableError: a target's runtime, which lowering needs, is not installed.
         ArtifactError: an output folder that is in the way.
     """
@@ -134,7 +138,8 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
         raise UsageError(f"the targets {list(conversion.targets)} are not one or several different ones")
     if conversion.saved_plan is not None and len(conversion.targets) > 1:
         raise UsageError("a plan is for one target", hint="give --plan with one --target")
-    backends = tuple(get_backend(target) for target in conversion.targets)
+    options = _target_options(conversion)
+    backends = tuple(get_backend(target).configured(options) for target in conversion.targets)
     for backend in backends:
         probe = backend.probe()
         if not probe.runtime:
@@ -188,7 +193,8 @@ def equalize(prepared: PreparedModel) -> PreparedModel:
 def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> Plan:
     """The plan for one target from the statistics."""
     options = replace(options, equalized=calibrated.equalized)
-    return make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
+    plan = make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
+    return replace(plan, settings=backend.options.settings())
 
 
 def read_plan(conversion: Conversion, calibrated: Calibrated, backend: Backend) -> Plan | None:
@@ -205,7 +211,7 @@ def read_plan(conversion: Conversion, calibrated: Calibrated, backend: Backend) 
             f"{conversion.saved_plan} and the calibration disagree on whether the model is equalized",
             hint="plan again from this calibration, or leave --calibration out",
         )
-    return check_plan(plan, calibrated.prepared, backend.placement())
+    return replace(check_plan(plan, calibrated.prepared, backend.placement()), settings=backend.options.settings())
 
 
 def insert_qdq(prepared: PreparedModel, plan: Plan) -> ir.Model:
@@ -233,6 +239,31 @@ def _without_statistics(conversion: Conversion, plan: Plan) -> Calibrated:
     return Calibrated(prepared=prepared, result=result, equalized=plan.equalized)
 
 
+def _target_options(conversion: Conversion) -> TargetOptions:
+    """The user's, over those that a saved plan was made with."""
+    if conversion.saved_plan is None:
+        return conversion.target_options
+    plan = _load_plan(conversion.saved_plan)
+    planned = options_of(plan)
+    for name in ("scheme", "profile"):
+        wanted = getattr(conversion.target_options, name)
+        if wanted is not None and wanted is not getattr(planned, name):
+            raise PlanError(
+                f"{conversion.saved_plan} was not made for --{name} {wanted.value}",
+                hint=f"plan again with --{name} {wanted.value}, or leave it out here",
+            )
+    return conversion.target_options.over(planned)
+
+
+def options_of(plan: Plan) -> TargetOptions:
+    """The options of the target that a plan was made with.
+
+    Raises:
+        PlanError: a setting that cannot be read.
+    """
+    return replace(TargetOptions.from_settings(plan.settings), scheme=plan.scheme)
+
+
 def _load_plan(path: Path) -> Plan:
     try:
         return plan_from_json(path.read_text())
@@ -240,7 +271,7 @@ def _load_plan(path: Path) -> Plan:
         raise PlanError(f"cannot read the plan {path}: {error}", hint="make one with `zsq-export plan`") from error
 
 
-def _effective_options(conversion: Conversion) -> tuple[tuple[str, str], ...]:
+def _effective_options(conversion: Conversion, backend: Backend) -> tuple[tuple[str, str], ...]:
     """The options that had an effect, for the manifest; what was read from a file is called so."""
     planning = conversion.planning
     calibrated, planned = conversion.saved_calibration is None, conversion.saved_plan is None
@@ -258,4 +289,6 @@ def _effective_options(conversion: Conversion) -> tuple[tuple[str, str], ...]:
             if planned
             else (("plan", "given"),)
         ),
+        ("scheme", backend.placement().scheme.value),
+        *backend.options.settings(),
     )

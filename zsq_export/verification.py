@@ -15,7 +15,8 @@ from zsq_export.calib.synthesis import field_inputs, normalise, prior_pictures, 
 from zsq_export.errors import DataError, TargetUnavailableError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import PreparedModel
-from zsq_export.pipeline import equalize
+from zsq_export.pipeline import equalize, options_of
+from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.preprocessing import Preprocessing
 from zsq_export.reporting.html import write_html
@@ -63,13 +64,14 @@ def validate(verification: Verification) -> ValidationReport:
         DataError: the data cannot be read or does not fit.
     """
     artifact = read_artifact(verification.folder)
-    backend = _available(artifact)
+    plan = plan_from_json((artifact.folder / PLAN_NAME).read_text())
+    backend = _available(artifact).configured(options_of(plan))
     progress = verification.options.progress
     progress("reading the float model", None)
     prepared = prepare_model(find_model(artifact, verification.model))
     progress("preparing the inputs", None)
     samples = _samples(verification, artifact, prepared)
-    report = validate_artifact(_subject(artifact, prepared), backend, samples, verification.options)
+    report = validate_artifact(_subject(artifact, plan, prepared), backend, samples, verification.options)
     json_name, html_name = REPORT_NAMES
     write_report(report, artifact.folder / json_name)
     write_html(report, artifact.folder / html_name)
@@ -116,9 +118,8 @@ def _samples(verification: Verification, artifact: Artifact, prepared: PreparedM
     return load_labelled(verification.data, prepared.inputs[0], preprocessing)
 
 
-def _subject(artifact: Artifact, prepared: PreparedModel) -> Subject:
+def _subject(artifact: Artifact, plan: Plan, prepared: PreparedModel) -> Subject:
     manifest = artifact.manifest
-    plan = plan_from_json((artifact.folder / PLAN_NAME).read_text())
     return Subject(
         target=manifest.target,
         entry=artifact.entry,

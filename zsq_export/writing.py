@@ -62,6 +62,7 @@ def fill_artifact(
         inputs=_tensors(prepared.folded.graph.inputs),
         outputs=_tensors(prepared.folded.graph.outputs),
         files=record_files(folder),
+        notes=backend.notes,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from zsq_export.backends.base import FloatPrecision, Probe, Runner
+from zsq_export.backends.int8_only import Int8Only
 from zsq_export.errors import UsageError
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.table import PlacementTable
@@ -14,7 +15,7 @@ from zsq_export.planning.table import PlacementTable
 MODEL_NAME = "model.onnx"
 
 
-class OnnxRuntimeCpu:
+class OnnxRuntimeCpu(Int8Only):
     """The backend; see :class:`zsq_export.backends.base.Backend` for the contract."""
 
     name = "onnxruntime"

@@ -7,11 +7,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from zsq_export.backends.base import FloatPrecision, Probe, Runner
+from zsq_export.backends.int8_only import Int8Only
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.table import PlacementTable
 
 
-class OpenVinoCpu:
+class OpenVinoCpu(Int8Only):
     """The backend; see :class:`zsq_export.backends.base.Backend` for the contract."""
 
     name = "openvino"

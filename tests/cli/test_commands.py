@@ -70,6 +70,29 @@ def test_every_stage_from_the_shell(here: Run, model: Path, work: Path) -> None:
         assert (work / "resumed" / name).read_bytes() == (work / "direct" / name).read_bytes()
 
 
+def test_the_scheme_is_recorded_and_refused_where_a_target_has_none(here: Run, model: Path, work: Path) -> None:
+    assert here("convert", model.name, *RANDOM, "--scheme", "int8", "-o", "out").code == 0
+    assert json.loads((work / "out" / "plan.json").read_text())["scheme"] == "int8"
+    assert json.loads((work / "out" / "manifest.json").read_text())["options"]["scheme"] == "int8"
+    for command in ("convert", "plan"):
+        refused = here(command, model.name, *RANDOM, "--scheme", "fp8", "-o", "other")
+        assert refused.code == 2
+        assert "onnxruntime has no scheme fp8 (it has int8)" in refused.error()
+    assert "no shape" in here("convert", model.name, *RANDOM, "--max-shape", "x=3,4").error()
+    assert "--max-shape" in here("convert", model.name, *RANDOM, "--max-shape", "x=3x4").error()
+
+
+def test_a_plan_keeps_its_scheme(here: Run, model: Path, work: Path) -> None:
+    assert here("plan", model.name, *RANDOM, "-o", "plan.json").code == 0
+    given = ("-t", "onnxruntime", "--plan", "plan.json")
+    assert "not made for --scheme fp16" in here("convert", model.name, *given, "--scheme", "fp16").error()
+    text = (work / "plan.json").read_text()
+    (work / "plan.json").write_text(text.replace('"scheme": "int8"', '"scheme": "fp8"'))
+    assert "no scheme fp8" in here("convert", model.name, *given).error()
+    (work / "plan.json").write_text(text.replace('"settings": {}', '"settings": {"io": "float"}'))
+    assert "no option --io" in here("convert", model.name, *given).error()
+
+
 def test_calibrate_and_plan_with_json_and_default_names(here: Run, model: Path, work: Path) -> None:
     calibrated = json.loads(here("calibrate", model.name, "--calibrator", "random", "--json").out)
     assert calibrated["file"] == "digits.calibration.npz"

@@ -13,10 +13,12 @@ import click
 import pytest
 
 from zsq_export import errors
+from zsq_export.backends.options import IoLayout, IoType, Profile
 from zsq_export.calib.base import Device, Effort
-from zsq_export.cli import options
+from zsq_export.cli import options, target_options
 from zsq_export.cli.commands import COMMANDS, root
 from zsq_export.cli.entry import ExitCode
+from zsq_export.planning.schemes import Scheme
 from zsq_export.quantization.estimators import RangeEstimator
 
 HEAVY = ("numpy", "torch", "onnx", "onnx_ir", "onnxruntime", "openvino", "rich", "jinja2", "PIL")
@@ -49,6 +51,10 @@ def test_names_spelled_out_for_help_are_those_of_the_enumerations() -> None:
     assert tuple(Effort) == options.EFFORTS
     assert tuple(Device) == options.DEVICES
     assert tuple(RangeEstimator) == options.RANGE_ESTIMATORS
+    assert tuple(Scheme) == target_options.SCHEMES
+    assert tuple(Profile) == target_options.PROFILES
+    assert tuple(IoType) == target_options.IO_TYPES
+    assert tuple(IoLayout) == target_options.IO_LAYOUTS
 
 
 def test_parameters_that_saved_results_exclude_exist() -> None:

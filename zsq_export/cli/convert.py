@@ -21,11 +21,13 @@ from zsq_export.cli.options import (
     target_option,
     threads_option,
 )
+from zsq_export.cli.target_options import target_options
 from zsq_export.cli.threads import limit_threads
 from zsq_export.cli.wording import describe_convention, size
 
 if TYPE_CHECKING:
     from zsq_export.artifact import Artifact
+    from zsq_export.backends.options import TargetOptions
     from zsq_export.options import CalibrationOptions
     from zsq_export.planning.options import PlanOptions
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--plan", "saved_plan", type=file_path, help="A saved (and edited) plan instead of a new one.")
 @calibration_options
 @planning_options
+@target_options
 @threads_option
 @overwrite_option
 @console_options
@@ -50,6 +53,7 @@ def command(
     saved_plan: Path | None,
     calibration: CalibrationOptions,
     planning: PlanOptions,
+    options: TargetOptions,
     threads: int | None,
     overwrite: bool,
     console: Console,
@@ -66,6 +70,7 @@ def command(
         output=output or default_output(model, targets),
         calibration=calibration,
         planning=planning,
+        target_options=options,
         saved_calibration=saved_calibration,
         saved_plan=saved_plan,
         overwrite=overwrite,
@@ -105,6 +110,8 @@ def _describe(artifacts: tuple[Artifact, ...], console: Console) -> None:
         console.say(f"note: {note}")
     for artifact in artifacts:
         name = artifact.manifest.target
+        for note in artifact.manifest.notes:
+            console.say(f"{name}: note: {note}")
         before, after = manifest.model.size, artifact.lowered_size
         console.say(f"{name}: {artifact.folder} ({size(before)} -> {size(after)})")
     console.say(f"next: zsq-export validate {artifacts[0].folder}")

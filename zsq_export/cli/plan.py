@@ -21,9 +21,11 @@ from zsq_export.cli.options import (
     target_option,
     threads_option,
 )
+from zsq_export.cli.target_options import target_options
 from zsq_export.cli.threads import limit_threads
 
 if TYPE_CHECKING:
+    from zsq_export.backends.options import TargetOptions
     from zsq_export.options import CalibrationOptions
     from zsq_export.planning.options import PlanOptions
     from zsq_export.planning.plan import Plan
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--calibration", "saved_calibration", type=file_path, help="A saved calibration instead of a new one.")
 @calibration_options
 @planning_options
+@target_options
 @threads_option
 @overwrite_option
 @console_options
@@ -47,6 +50,7 @@ def command(
     saved_calibration: Path | None,
     calibration: CalibrationOptions,
     planning: PlanOptions,
+    options: TargetOptions,
     threads: int | None,
     overwrite: bool,
     console: Console,
@@ -60,7 +64,7 @@ def command(
     refuse_with("--calibration", saved_calibration, CALIBRATION_NAMES)
     limit_threads(threads)
     path = output or Path(f"{model.stem}-{target}.plan.json")
-    backend = get_backend(target)
+    backend = get_backend(target).configured(options)
     check_new_file(path, overwrite=overwrite)
     with console.progress() as progress:
         resumed = None if saved_calibration is None else resume(model, saved_calibration)
@@ -68,14 +72,19 @@ def command(
     write_file(path, plan_to_json(plan).encode(), overwrite=overwrite)
     console.result(
         lambda: {"file": str(path), "target": target, "tensors": len(plan.tensors), "float_ops": len(plan.float_ops)},
-        lambda: _describe(plan, model, path, saved_calibration, console),
+        lambda: _describe(plan, model, path, saved_calibration, backend.notes, console),
     )
 
 
-def _describe(plan: Plan, model: Path, path: Path, calibration: Path | None, console: Console) -> None:
+def _describe(
+    plan: Plan, model: Path, path: Path, calibration: Path | None, notes: tuple[str, ...], console: Console
+) -> None:
     counts = Counter(tensor.role.value for tensor in plan.tensors)
     kinds = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
-    console.say(f"planned for {plan.target}: {kinds}; {len(plan.float_ops)} ops stay float: {path}")
+    what = f"{kinds or 'nothing'} in {plan.scheme.value}"
+    console.say(f"planned for {plan.target}: {what}; {len(plan.float_ops)} ops stay float: {path}")
+    for note in notes:
+        console.say(f"note: {note}")
     for op in plan.float_ops:
         console.detail(f"float: {op.node} ({op.op_type}): {op.reason}")
     kept = f" --calibration {calibration}" if calibration else ""

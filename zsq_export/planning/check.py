@@ -40,6 +40,8 @@ def check_plan(plan: Plan, prepared: PreparedModel, table: PlacementTable) -> Pl
     """
     if plan.target != table.target:
         raise PlanError(f"the plan is for target {plan.target!r}, not {table.target!r}", hint="plan for that target")
+    if plan.scheme is not table.scheme:
+        raise PlanError(f"the plan is for scheme {plan.scheme.value}, not {table.scheme.value}", hint=_AGAIN)
     if plan.model_sha256 != prepared.source.sha256:
         raise PlanError(f"the plan was made for another file than {prepared.source.path.name}", hint=_AGAIN)
     model = prepared.folded

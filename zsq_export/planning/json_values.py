@@ -39,6 +39,12 @@ class JsonValue:
             raise PlanError(f"plan: {self.path}.{key} is not a known key", hint=_HINT)
         return {key: JsonValue(raw=value, path=f"{self.path}.{key}") for key, value in self.raw.items()}
 
+    def members(self) -> Iterator[tuple[str, JsonValue]]:
+        """Keys and values of an object whose keys are free."""
+        if not isinstance(self.raw, dict):
+            raise self.mistake("an object")
+        return ((key, JsonValue(raw=value, path=f"{self.path}.{key}")) for key, value in self.raw.items())
+
     def items(self) -> Iterator[JsonValue]:
         """The elements of an array."""
         if not isinstance(self.raw, list):

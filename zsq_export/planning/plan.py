@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zsq_export.planning.schemes import Scheme
 from zsq_export.quantization.qparams import QParams
 
 PLAN_SCHEMA_VERSION = 1
@@ -73,6 +74,8 @@ class Plan:
         tensors: sorted as in the graph.
         float_ops: every op left float, with its reason.
         bias_corrections: see there.
+        scheme: how weights and activations are stored.
+        settings: further options of the target, as (name, text) pairs.
     """
 
     target: str
@@ -81,4 +84,6 @@ class Plan:
     tensors: tuple[TensorPlan, ...]
     float_ops: tuple[FloatOp, ...]
     bias_corrections: tuple[BiasCorrection, ...] = ()
+    scheme: Scheme = Scheme.INT8
+    settings: tuple[tuple[str, str], ...] = ()
     schema_version: int = PLAN_SCHEMA_VERSION

@@ -13,6 +13,7 @@ from zsq_export.errors import PlanError
 from zsq_export.planning.check import check_plan
 from zsq_export.planning.json_values import JsonValue
 from zsq_export.planning.plan import PLAN_SCHEMA_VERSION, BiasCorrection, FloatOp, Plan, Role, TensorPlan, Use
+from zsq_export.planning.schemes import Scheme
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.qparams import QParams
 
@@ -21,6 +22,7 @@ __all__ = ["check_plan", "plan_from_json", "plan_to_json"]
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _PLAN_KEYS = frozenset({"schema_version", "target", "model_sha256", "equalized", "tensors", "float_ops"})
+_PLAN_OPTIONS = frozenset({"scheme", "settings", "bias_corrections"})
 _TENSOR_KEYS = frozenset({"tensor", "role", "dtype", "scale", "zero_point", "uses"})
 _TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output"})
 
@@ -30,6 +32,8 @@ def plan_to_json(plan: Plan) -> str:
     raw = {
         "schema_version": plan.schema_version,
         "target": plan.target,
+        "scheme": plan.scheme.value,
+        "settings": dict(plan.settings),
         "model_sha256": plan.model_sha256,
         "equalized": plan.equalized,
         "tensors": [_tensor_to_raw(tensor) for tensor in plan.tensors],
@@ -51,7 +55,7 @@ def plan_from_json(text: str) -> Plan:
         raw = json.loads(text)
     except ValueError as error:
         raise PlanError(f"the plan is not valid JSON: {error}", hint="check the edited lines") from error
-    members = JsonValue(raw=raw).object(_PLAN_KEYS, frozenset({"bias_corrections"}))
+    members = JsonValue(raw=raw).object(_PLAN_KEYS, _PLAN_OPTIONS)
     version = members["schema_version"].integer()
     if version != PLAN_SCHEMA_VERSION:
         raise PlanError(
@@ -66,6 +70,8 @@ def plan_from_json(text: str) -> Plan:
         tensors=tuple(_tensor(value) for value in members["tensors"].items()),
         float_ops=tuple(_float_op(value) for value in members["float_ops"].items()),
         bias_corrections=tuple(_correction(value) for value in corrections.items()),
+        scheme=_choice(members["scheme"], Scheme) if "scheme" in members else Scheme.INT8,
+        settings=_pairs(members["settings"]) if "settings" in members else (),
     )
 
 
@@ -126,6 +132,10 @@ def _float_op(value: JsonValue) -> FloatOp:
 def _correction(value: JsonValue) -> BiasCorrection:
     members = value.object(frozenset({"node", "delta"}))
     return BiasCorrection(node=members["node"].text(), delta=tuple(item.float32() for item in members["delta"].items()))
+
+
+def _pairs(value: JsonValue) -> tuple[tuple[str, str], ...]:
+    return tuple((name, member.text()) for name, member in value.members())
 
 
 def _choice(value: JsonValue, kind: type[_Choice]) -> _Choice:

@@ -50,6 +50,7 @@ def make_plan(
     ]
     return Plan(
         target=table.target,
+        scheme=table.scheme,
         model_sha256=prepared.source.sha256,
         equalized=options.equalized,
         tensors=tuple(_in_graph_order(model, tensors)),

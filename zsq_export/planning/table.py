@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zsq_export.planning.schemes import Scheme
 from zsq_export.quantization.dtypes import QuantSpec
 
 
@@ -126,6 +127,7 @@ class PlacementTable:
         float_patterns: sub-graphs that stay float as a whole.
         fixed_outputs: known output ranges.
         fused_activations: ops that are computed inside the op before them; no Q/DQ in between.
+        scheme: that the table is for; a target has a table per scheme.
     """
 
     target: str
@@ -135,6 +137,7 @@ class PlacementTable:
     float_patterns: tuple[tuple[Pattern, str], ...] = ()
     fixed_outputs: tuple[FixedOutput, ...] = ()
     fused_activations: tuple[str, ...] = ()
+    scheme: Scheme = Scheme.INT8
 
     def rule(self, op_type: str) -> OpRule | None:
         """The row of an op type, or None."""
