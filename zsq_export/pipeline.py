@@ -283,7 +283,7 @@ def _effective_options(conversion: Conversion, backend: Backend) -> tuple[tuple[
         ),
         *(
             (
-                ("range_estimator", planning.estimator.value),
+                ("range_estimator", planning.estimator.value if planning.estimator else "by bits"),
                 ("bias_correction", "yes" if planning.bias_correction else "no"),
             )
             if planned

@@ -10,6 +10,7 @@ import click
 from zsq_export.cli.console import Console
 from zsq_export.cli.options import (
     CALIBRATION_NAMES,
+    PLANNING_NAMES,
     calibration_options,
     console_options,
     file_path,
@@ -62,7 +63,7 @@ def command(
     from zsq_export.pipeline import Conversion, convert
 
     refuse_with("--calibration", saved_calibration, CALIBRATION_NAMES)
-    refuse_with("--plan", saved_plan, ("range_estimator", "bias_correction"))
+    refuse_with("--plan", saved_plan, PLANNING_NAMES)
     limit_threads(threads)
     conversion = Conversion(
         model=model,

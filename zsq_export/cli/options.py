@@ -189,6 +189,25 @@ def calibration_options(command: Command) -> Command:
     return wrapped
 
 
+def parse_activation_bits(text: str | None) -> int | None:
+    """A number of bits; 32 for ``float``; None if the option was not given.
+
+    Raises:
+        UsageError: neither 2 to 8 nor float.
+    """
+    if text is None:
+        return None
+    if text == "float":
+        return 32
+    if text.isdigit() and 2 <= int(text) <= 8:
+        return int(text)
+    raise UsageError(f"--activations-bits {text!r} is no width", hint="give 2 to 8, or float")
+
+
+PLANNING_NAMES = ("range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits")
+"""Parameters that a saved plan makes meaningless."""
+
+
 def planning_options(command: Command) -> Command:
     """Everything about ranges and rounding, as ``planning`` (a :class:`zsq_export.planning.options.PlanOptions`)."""
 
@@ -200,14 +219,36 @@ def planning_options(command: Command) -> Command:
         default=None,
         help="Take the mean error of rounded weights back in the bias.",
     )
+    @click.option("--weights-bits", type=click.IntRange(2, 8), help="Bits of weights. [default: the target's]")
+    @click.option(
+        "--activations-bits",
+        metavar="2..8|float",
+        help="Bits of activations. [default: the target's]",
+    )
+    @click.option(
+        "--edge-bits",
+        type=click.IntRange(2, 8),
+        help="At least so many for the first and the last layer. [default: 8]",
+    )
     @functools.wraps(command)
-    def wrapped(*, range_estimator: str | None, bias_correction: bool | None, **rest: Any) -> Any:
+    def wrapped(
+        *,
+        range_estimator: str | None,
+        bias_correction: bool | None,
+        weights_bits: int | None,
+        activations_bits: str | None,
+        edge_bits: int | None,
+        **rest: Any,
+    ) -> Any:
         from dataclasses import replace
 
         from zsq_export.planning.options import PlanOptions
         from zsq_export.quantization.estimators import RangeEstimator
 
-        options = PlanOptions()
+        bits = parse_activation_bits(activations_bits)
+        options = PlanOptions(weights_bits=weights_bits, activations_bits=bits)
+        if edge_bits is not None:
+            options = replace(options, edge_bits=edge_bits)
         if range_estimator is not None:
             options = replace(options, estimator=RangeEstimator(range_estimator))
         if bias_correction is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
@@ -29,13 +32,16 @@ class InsertQdq(ir.passes.InPlacePass):
     2. ACTIVATION with ``as_output``: the graph output called ``t`` is the dequantized tensor; the float one before it
        is renamed to ``t_float``.
     3. WEIGHT and BIAS: an integer initializer and a DequantizeLinear. The float initializer goes when nobody reads it.
-    4. int32 has no zero-point input: ONNX Runtime wants it absent or zero.
-    5. 16-bit and 4-bit types raise the model to operator set 21, the first that has them.
+    4. ACTIVATION of fewer bits than its type has: a Clip of the integers between the two.
+    5. int32 has no zero-point input: ONNX Runtime wants it absent or zero.
+    6. 16-bit and 4-bit types raise the model to operator set 21, the first that has them.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, rounded: Mapping[str, NDArray[np.integer[Any]]] | None = None) -> None:
+        """Takes the plan, and integers of weights that are not simply rounded to the nearest (by tensor name)."""
         super().__init__()
         self.plan = plan
+        self.rounded = rounded or {}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules.
@@ -53,7 +59,7 @@ class InsertQdq(ir.passes.InPlacePass):
                 raise PlanError(f"the plan quantizes tensor {item.tensor!r}, which the model does not have",
                                 hint="make the plan again for this model")  # fmt: skip
             slots = [_slot(nodes, item, use.node, use.input_index) for use in item.uses]
-            _insert(editor, item, values[item.tensor], slots)
+            _insert(editor, item, values[item.tensor], slots, self.rounded.get(item.tensor))
         return editor.result()
 
 
@@ -70,11 +76,17 @@ def _slot(nodes: dict[str, ir.Node], item: TensorPlan, name: str, index: int) ->
     return node, index
 
 
-def _insert(editor: Editor, item: TensorPlan, value: ir.Value, slots: list[tuple[ir.Node, int]]) -> None:
+def _insert(
+    editor: Editor,
+    item: TensorPlan,
+    value: ir.Value,
+    slots: list[tuple[ir.Node, int]],
+    rounded: NDArray[np.integer[Any]] | None,
+) -> None:
     if item.role is Role.ACTIVATION:
         dequantized = _activation_pair(editor, item, value)
     else:
-        dequantized = _constant(editor, item, value)
+        dequantized = _constant(editor, item, value, rounded)
     for node, index in slots:
         editor.set_input(node, index, dequantized)
     if item.as_output:
@@ -87,21 +99,33 @@ def _activation_pair(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Va
     quantized = editor.node("QuantizeLinear", [value, scale, zero_point], like=value, value_name=f"{name}_quantized",
                             node_name=f"{name}_QuantizeLinear", attributes=attributes)  # fmt: skip
     quantized.outputs[0].type = ir.TensorType(_IR_TYPES[item.qparams.dtype])
-    dequantized = _dequantize(editor, quantized.outputs[0], value, item, (scale, zero_point), attributes)
+    limited = [quantized] if item.qparams.bits is None else [quantized, _limit(editor, quantized.outputs[0], item)]
+    dequantized = _dequantize(editor, limited[-1].outputs[0], value, item, (scale, zero_point), attributes)
     producer = value.producer()
     if producer is None:
-        _prepend(editor.graph, [quantized, dequantized])
+        _prepend(editor.graph, [*limited, dequantized])
     else:
-        editor.graph.insert_after(producer, [quantized, dequantized])
+        editor.graph.insert_after(producer, [*limited, dequantized])
     return dequantized.outputs[0]
 
 
-def _constant(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Value:
+def _limit(editor: Editor, integers: ir.Value, item: TensorPlan) -> ir.Node:
+    """Keeps the integers within the bits that are used."""
+    dtype = item.qparams.dtype
+    bounds = [
+        editor.constant(_as_stored(np.array(bound), dtype), f"{item.tensor}_{name}", _IR_TYPES[dtype])
+        for name, bound in zip(("lowest", "highest"), item.qparams.limits, strict=True)
+    ]
+    return editor.node("Clip", [integers, *bounds], like=integers, value_name=f"{item.tensor}_limited",
+                       node_name=f"{item.tensor}_Limit")  # fmt: skip
+
+
+def _constant(editor: Editor, item: TensorPlan, value: ir.Value, rounded: NDArray[np.integer[Any]] | None) -> ir.Value:
     array = constant_value(value)
     if array is None:
         raise PlanError(f"tensor {item.tensor!r} is planned as {item.role.value} but it is no constant",
                         hint="plan it as activation")  # fmt: skip
-    integers = _as_stored(quantize(array, item.qparams), item.qparams.dtype)
+    integers = _as_stored(quantize(array, item.qparams) if rounded is None else rounded, item.qparams.dtype)
     stored = editor.constant(integers, f"{item.tensor}_quantized", _IR_TYPES[item.qparams.dtype])
     scale, zero_point, attributes = _parameters(editor, item.qparams, item.tensor)
     node = _dequantize(editor, stored, value, item, (scale, zero_point), attributes)

@@ -68,7 +68,7 @@ def _range_of(
         )
     seen = statistics[name]
     _finite(name, seen.minimum, seen.maximum)
-    return estimate_range(seen, options.estimator, spec)
+    return estimate_range(seen, options.activation_estimator(spec), spec)
 
 
 def _finite(name: str, low: float, high: float) -> Range:

@@ -13,7 +13,7 @@ from zsq_export.planning.eligibility import BIAS_SLOT
 from zsq_export.planning.plan import Plan, Role, TensorPlan, Use
 from zsq_export.planning.table import PlacementTable
 from zsq_export.quantization.bias import bias_qparams
-from zsq_export.quantization.dtypes import QuantDtype
+from zsq_export.quantization.dtypes import QuantDtype, QuantSpec
 from zsq_export.suggestions import did_you_mean
 
 _AGAIN = "make the plan again for this model with `zsq-export plan`"
@@ -62,9 +62,19 @@ def check_plan(plan: Plan, prepared: PreparedModel, table: PlacementTable) -> Pl
 
 
 def _allowed_types(table: PlacementTable) -> dict[Role, set[QuantDtype]]:
-    activations = {table.activation.dtype} | {rule.activation.dtype for rule in table.rules if rule.activation}
-    weights = {rule.weight.spec.dtype for rule in table.rules if rule.weight}
-    return {Role.ACTIVATION: activations, Role.WEIGHT: weights | activations, Role.BIAS: {QuantDtype.INT32}}
+    activations = [table.activation, *(rule.activation for rule in table.rules if rule.activation)]
+    weights = [rule.weight.spec for rule in table.rules if rule.weight]
+    read = _at_widths(activations, table.activation_widths)
+    return {
+        Role.ACTIVATION: read,
+        Role.WEIGHT: _at_widths(weights, table.weight_widths) | read,
+        Role.BIAS: {QuantDtype.INT32},
+    }
+
+
+def _at_widths(specs: list[QuantSpec], widths: frozenset[int]) -> set[QuantDtype]:
+    narrower = {spec.with_width(width).dtype for spec in specs for width in widths if width < spec.width}
+    return narrower | {spec.dtype for spec in specs}
 
 
 def _check_type(item: TensorPlan, allowed: set[QuantDtype], target: str) -> None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from zsq_export.graph.topology import constant_value, float_weight, rank_of, weight_axis
 from zsq_export.planning.eligibility import BIAS_SLOT, bias_array
+from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.placement import Placement
 from zsq_export.planning.plan import Role, TensorPlan, Use
 from zsq_export.planning.table import BiasRule, WeightRule
@@ -27,7 +28,8 @@ class _Reader:
     node: ir.Node
     weight: WeightRule
     bias_rule: BiasRule
-    input_scale: float
+    input_scale: float | None
+    """None where the input stays float."""
 
     @property
     def weight_name(self) -> str:
@@ -36,13 +38,13 @@ class _Reader:
     @property
     def int_bias(self) -> FloatArray | None:
         """The bias, if it is to become int32."""
-        return bias_array(self.node) if self.bias_rule is BiasRule.INT32 else None
+        return bias_array(self.node) if self.bias_rule is BiasRule.INT32 and self.input_scale else None
 
     def use(self, slot: int) -> Use:
         return Use(node=self.node.name or "", input_index=slot)
 
 
-def parameter_plans(placement: Placement, activations: Mapping[str, QParams]) -> list[TensorPlan]:
+def parameter_plans(placement: Placement, activations: Mapping[str, QParams], options: PlanOptions) -> list[TensorPlan]:
     """Weights (one entry per constant, however many nodes share it) and int32 biases.
 
     A bias shared by nodes whose accumulators have different steps gets an entry for each step.
@@ -52,7 +54,7 @@ def parameter_plans(placement: Placement, activations: Mapping[str, QParams]) ->
             node=node,
             weight=rule.weight,
             bias_rule=rule.bias,
-            input_scale=activations[_name(node.inputs[0])].scale[0],
+            input_scale=_input_scale(node, placement, activations),
         )
         for node, rule in placement.weighted
         if rule.weight is not None
@@ -62,20 +64,29 @@ def parameter_plans(placement: Placement, activations: Mapping[str, QParams]) ->
         by_weight.setdefault(reader.weight_name, []).append(reader)
     plans: list[TensorPlan] = []
     for sharing in by_weight.values():
-        weight = _weight_plan(sharing)
+        weight = _weight_plan(sharing, options)
         plans += [weight, *_bias_plans(sharing, weight.qparams)]
     return plans
 
 
-def _weight_plan(sharing: list[_Reader]) -> TensorPlan:
+def _input_scale(node: ir.Node, placement: Placement, activations: Mapping[str, QParams]) -> float | None:
+    """Scale of the quantized tensor in slot 0; None where that slot reads floats."""
+    name = _name(node.inputs[0])
+    read = Use(node=node.name or "", input_index=0) in placement.readers.get(name, {}) or name in placement.produced
+    return activations[name].scale[0] if read else None
+
+
+def _weight_plan(sharing: list[_Reader], options: PlanOptions) -> TensorPlan:
     first = sharing[0]
     array = float_weight(first.node)
     assert array is not None
     axes = {_channel_axis(reader.node) for reader in sharing}
-    qparams = weight_qparams(array, first.weight.spec, axes.pop() if len(axes) == 1 else None)
+    spec = max((reader.weight.spec for reader in sharing), key=lambda spec: spec.width)
+    estimator = options.estimator_of_weight(spec)
+    qparams = weight_qparams(array, spec, axes.pop() if len(axes) == 1 else None, estimator)
     for reader in sharing:
         bias = reader.int_bias
-        if bias is not None and len(bias) in (1, len(qparams.scale)):
+        if bias is not None and reader.input_scale and len(bias) in (1, len(qparams.scale)):
             qparams = widen_for_bias(qparams, np.broadcast_to(bias, (len(qparams.scale),)), reader.input_scale)
     uses = tuple(reader.use(reader.weight.input_index) for reader in sharing)
     return TensorPlan(tensor=first.weight_name, role=Role.WEIGHT, qparams=qparams, uses=uses)
@@ -85,7 +96,7 @@ def _bias_plans(sharing: list[_Reader], weight: QParams) -> list[TensorPlan]:
     plans: dict[tuple[str, float], TensorPlan] = {}
     for reader in sharing:
         bias = reader.int_bias
-        if bias is None or (weight.axis is not None and len(bias) != len(weight.scale)):
+        if bias is None or reader.input_scale is None or (weight.axis is not None and len(bias) != len(weight.scale)):
             continue
         key = (_name(reader.node.inputs[BIAS_SLOT]), reader.input_scale)
         use = reader.use(BIAS_SLOT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
@@ -12,6 +12,7 @@ from zsq_export.planning.groups import DisjointSets
 from zsq_export.planning.patterns import nodes_of
 from zsq_export.planning.plan import FloatOp, Use
 from zsq_export.planning.table import OpRule, PlacementTable, ScaleRule, Scope
+from zsq_export.planning.widths import Widths
 from zsq_export.quantization.dtypes import QuantSpec
 
 _NOT_COMPUTED = frozenset({"Constant", "Identity", "Shape", "Size", "Cast", "ConstantOfShape", "Range"})
@@ -40,7 +41,7 @@ class Placement:
     float_ops: list[FloatOp] = field(default_factory=list)
 
 
-def place(model: ir.Model, table: PlacementTable) -> Placement:
+def place(model: ir.Model, table: PlacementTable, widths: Widths | None = None) -> Placement:
     """Decides for every node of the folded model what it reads and writes quantized.
 
     Rules:
@@ -53,13 +54,14 @@ def place(model: ir.Model, table: PlacementTable) -> Placement:
 
     Readers are looked at before producers (reverse topological order), so that 3 needs one sweep.
     """
-    return _Placer(table=table, model=model).run()
+    return _Placer(table=table, model=model, widths=widths or Widths()).run()
 
 
 @dataclass(kw_only=True)
 class _Placer:
     table: PlacementTable
     model: ir.Model
+    widths: Widths
     result: Placement = field(default_factory=Placement)
     rows: dict[ir.Node, OpRule] = field(default_factory=dict)
     reasons: dict[ir.Node, str] = field(default_factory=dict)
@@ -101,14 +103,19 @@ class _Placer:
             self.reasons[node] = f"it is not computed inside a quantized {' or '.join(rule.fuses_into)} before it"
             return
         for slot in data_slots(node, rule):
-            if slot != fused:
+            if slot != fused and _is_behind(node.inputs[slot], rule.only_behind):
                 self._read(node, slot, spec)
         if has_weight_rule(node, rule):
-            self.result.weighted.append((node, rule))
+            self._weigh(node, rule)
         if rule.scope is Scope.INPUTS_AND_OUTPUT:
             self._write(self._after_fused_activation(node), spec, rule)
         if rule.scale_rule is ScaleRule.ONE_SCALE:
             self.result.scale_groups.unite(self._tensors(node, rule))
+
+    def _weigh(self, node: ir.Node, rule: OpRule) -> None:
+        assert rule.weight is not None
+        weight = replace(rule.weight, spec=self.widths.weight(node, rule.weight.spec))
+        self.result.weighted.append((node, replace(rule, weight=weight)))
 
     def _pass_through(self, node: ir.Node, rule: OpRule) -> None:
         outputs = [value for value in node.outputs if is_float(value) and tuple(value.uses())]
@@ -140,14 +147,17 @@ class _Placer:
 
     def _read(self, node: ir.Node, slot: int, spec: QuantSpec) -> None:
         value = node.inputs[slot]
+        if self.widths.float_activations:
+            return
         name = value.name or "" if value is not None else ""
         self.result.readers.setdefault(name, {})[Use(node=node.name or "", input_index=slot)] = None
-        self._ask(name, spec)
+        self._ask(name, self.widths.read(node, spec))
 
     def _write(self, value: ir.Value, spec: QuantSpec, rule: OpRule) -> None:
-        if is_float(value) and not (rule.float_result and value.is_graph_output()):
+        kept = self.widths.float_activations or (rule.float_result and value.is_graph_output())
+        if is_float(value) and not kept:
             self.result.produced[value.name or ""] = None
-            self._ask(value.name or "", spec)
+            self._ask(value.name or "", self.widths.written(value, spec))
 
     def _ask(self, name: str, spec: QuantSpec) -> None:
         known = self.result.specs.get(name)
@@ -189,5 +199,11 @@ class _Placer:
 
 
 def strictest(specs: list[QuantSpec]) -> QuantSpec:
-    """The specification that serves all readers: a symmetric one if any of them needs symmetry."""
-    return next((spec for spec in specs if spec.symmetric), specs[0])
+    """The specification that serves all readers: a symmetric one if any of them needs symmetry, as wide as any."""
+    kind = next((spec for spec in specs if spec.symmetric), specs[0])
+    return kind.with_width(max(spec.width for spec in specs))
+
+
+def _is_behind(value: ir.Value | None, op_types: tuple[str, ...]) -> bool:
+    """Whether one of these ops computed the value; True where none is named."""
+    return not op_types or (value is not None and is_op(value.producer(), *op_types))

@@ -76,6 +76,7 @@ class Plan:
         bias_corrections: see there.
         scheme: how weights and activations are stored.
         settings: further options of the target, as (name, text) pairs.
+        rounding: registered name of how the weights are rounded.
     """
 
     target: str
@@ -86,4 +87,5 @@ class Plan:
     bias_corrections: tuple[BiasCorrection, ...] = ()
     scheme: Scheme = Scheme.INT8
     settings: tuple[tuple[str, str], ...] = ()
+    rounding: str = "nearest"
     schema_version: int = PLAN_SCHEMA_VERSION

@@ -22,9 +22,9 @@ __all__ = ["check_plan", "plan_from_json", "plan_to_json"]
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _PLAN_KEYS = frozenset({"schema_version", "target", "model_sha256", "equalized", "tensors", "float_ops"})
-_PLAN_OPTIONS = frozenset({"scheme", "settings", "bias_corrections"})
+_PLAN_OPTIONS = frozenset({"scheme", "settings", "bias_corrections", "rounding"})
 _TENSOR_KEYS = frozenset({"tensor", "role", "dtype", "scale", "zero_point", "uses"})
-_TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output"})
+_TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output", "bits"})
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -36,6 +36,7 @@ def plan_to_json(plan: Plan) -> str:
         "settings": dict(plan.settings),
         "model_sha256": plan.model_sha256,
         "equalized": plan.equalized,
+        "rounding": plan.rounding,
         "tensors": [_tensor_to_raw(tensor) for tensor in plan.tensors],
         "float_ops": [{"node": op.node, "op_type": op.op_type, "reason": op.reason} for op in plan.float_ops],
         "bias_corrections": [
@@ -67,6 +68,7 @@ def plan_from_json(text: str) -> Plan:
         target=members["target"].text(),
         model_sha256=members["model_sha256"].text(),
         equalized=members["equalized"].flag(),
+        rounding=members["rounding"].text() if "rounding" in members else "nearest",
         tensors=tuple(_tensor(value) for value in members["tensors"].items()),
         float_ops=tuple(_float_op(value) for value in members["float_ops"].items()),
         bias_corrections=tuple(_correction(value) for value in corrections.items()),
@@ -89,7 +91,12 @@ def _tensor_to_raw(plan: TensorPlan) -> dict[str, Any]:
         "zero_point": zero_point[0] if len(zero_point) == 1 else zero_point,
         "uses": [{"node": use.node, "input": use.input_index} for use in plan.uses],
     }
-    options = {"axis": qparams.axis, "narrow_range": qparams.narrow_range, "as_output": plan.as_output}
+    options = {
+        "axis": qparams.axis,
+        "bits": qparams.bits,
+        "narrow_range": qparams.narrow_range,
+        "as_output": plan.as_output,
+    }
     return raw | {key: value for key, value in options.items() if value is not None and value is not False}
 
 
@@ -114,6 +121,7 @@ def _qparams(place: JsonValue, members: dict[str, JsonValue]) -> QParams:
             dtype=_choice(members["dtype"], QuantDtype),
             axis=members["axis"].integer() if "axis" in members else None,
             narrow_range="narrow_range" in members and members["narrow_range"].flag(),
+            bits=members["bits"].integer() if "bits" in members else None,
         )
     except ValueError as error:
         raise PlanError(f"plan: {place.path} ({members['tensor'].text()!r}): {error}") from error

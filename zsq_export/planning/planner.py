@@ -15,6 +15,7 @@ from zsq_export.planning.parameters import constant_plans, parameter_plans
 from zsq_export.planning.placement import Placement, place
 from zsq_export.planning.plan import Plan, Role, TensorPlan, Use
 from zsq_export.planning.table import PlacementTable
+from zsq_export.planning.widths import choose_widths
 from zsq_export.quantization.qparams import QParams
 from zsq_export.quantization.statistics import TensorStatistics
 
@@ -38,21 +39,23 @@ def make_plan(
 
     Raises:
         PlanError: statistics for a tensor are missing or not finite.
+        UsageError: the target does not run the bits asked for.
     """
     options = options or PlanOptions()
     model = prepared.folded
-    placement = place(model, table)
+    placement = place(model, table, choose_widths(model, table, options))
     qparams = activation_qparams(model, placement, statistics, table, options)
     tensors = [
         *_activation_plans(model, placement, qparams),
         *constant_plans(placement, model, qparams),
-        *parameter_plans(placement, qparams),
+        *parameter_plans(placement, qparams, options),
     ]
     return Plan(
         target=table.target,
         scheme=table.scheme,
         model_sha256=prepared.source.sha256,
         equalized=options.equalized,
+        rounding=options.rounding,
         tensors=tuple(_in_graph_order(model, tensors)),
         float_ops=tuple(placement.float_ops),
         bias_corrections=bias_corrections(model, tensors, statistics) if options.bias_correction else (),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from zsq_export.planning.schemes import Scheme
-from zsq_export.quantization.dtypes import QuantSpec
+from zsq_export.quantization.dtypes import FULL_WIDTH, QuantSpec
 
 
 class Scope(StrEnum):
@@ -83,6 +83,7 @@ class OpRule:
         fuses_into: op types that this op is computed in where one of them alone feeds one of its slots (a residual Add
             inside a convolution): that slot stays float. Without such a producer the op stays float.
         float_result: where the output is a graph output it stays float, even if the scope says otherwise.
+        only_behind: activations are read quantized only where one of these op types computed them; () any.
     """
 
     op_types: tuple[str, ...]
@@ -96,6 +97,7 @@ class OpRule:
     constants: ConstantRule = ConstantRule.FLOAT_OP
     fuses_into: tuple[str, ...] = ()
     float_result: bool = False
+    only_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,8 @@ class PlacementTable:
         fixed_outputs: known output ranges.
         fused_activations: ops that are computed inside the op before them; no Q/DQ in between.
         scheme: that the table is for; a target has a table per scheme.
+        weight_widths, activation_widths: bits that can be asked for instead of those of the rows' types
+            (``options.FLOAT_BITS``: activations may stay float).
     """
 
     target: str
@@ -138,6 +142,8 @@ class PlacementTable:
     fixed_outputs: tuple[FixedOutput, ...] = ()
     fused_activations: tuple[str, ...] = ()
     scheme: Scheme = Scheme.INT8
+    weight_widths: frozenset[int] = frozenset({FULL_WIDTH})
+    activation_widths: frozenset[int] = frozenset({FULL_WIDTH})
 
     def rule(self, op_type: str) -> OpRule | None:
         """The row of an op type, or None."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zsq_export.quantization.dtypes import QuantDtype
+from zsq_export.quantization.dtypes import QuantDtype, limits_of
 
 FloatArray = NDArray[np.float32]
 
@@ -22,6 +22,7 @@ class QParams:
         dtype: integer type of q.
         axis: channel axis, or None for one scale per tensor.
         narrow_range: −127 (int8) instead of −128 is the smallest q.
+        bits: only so many bits of the type are used; None: all.
     """
 
     scale: tuple[float, ...]
@@ -29,18 +30,25 @@ class QParams:
     dtype: QuantDtype
     axis: int | None = None
     narrow_range: bool = False
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.scale) != len(self.zero_point) or (self.axis is None and len(self.scale) != 1):
             raise ValueError(f"{len(self.scale)} scales, {len(self.zero_point)} zero points, axis {self.axis}")
         if not all(np.isfinite(s) and s > 0 for s in self.scale):
             raise ValueError("every scale must be positive and finite")
-        low, high = self.dtype.limits
+        if self.bits is not None and not 2 <= self.bits < self.dtype.bits:
+            raise ValueError(f"{self.bits} bits of {self.dtype.value}: it must be 2 to {self.dtype.bits - 1}")
+        low, high = limits_of(self.dtype, narrow_range=False, bits=self.bits)
         if not all(low <= z <= high for z in self.zero_point):
             raise ValueError(f"a zero point lies outside {low}..{high}")
 
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest q."""
-        low, high = self.dtype.limits
-        return (low + 1, high) if self.narrow_range else (low, high)
+        return limits_of(self.dtype, narrow_range=self.narrow_range, bits=self.bits)
+
+    @property
+    def width(self) -> int:
+        """Bits that are used."""
+        return self.dtype.bits if self.bits is None else self.bits

@@ -46,7 +46,9 @@ def qparams_from_range(minimum: float, maximum: float, spec: QuantSpec) -> QPara
     else:
         scale = as_scale((top - bottom) / (high - low))
         zero_point = min(max(round(low - bottom / scale), low), high)
-    return QParams(scale=(scale,), zero_point=(zero_point,), dtype=spec.dtype, narrow_range=spec.narrow_range)
+    return QParams(
+        scale=(scale,), zero_point=(zero_point,), dtype=spec.dtype, narrow_range=spec.narrow_range, bits=spec.bits
+    )
 
 
 def representable_range(qparams: QParams) -> tuple[float, float]:
@@ -63,4 +65,4 @@ def representable_range(qparams: QParams) -> tuple[float, float]:
 
 
 def _middle(spec: QuantSpec) -> int:
-    return 0 if spec.dtype.signed else 1 << (spec.dtype.bits - 1)
+    return 0 if spec.dtype.signed else 1 << (spec.width - 1)
