@@ -1,0 +1,148 @@
+"""Inference with LiteRT on the CPU, XNNPACK behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsq_export.backends.base import Arrays, ExecutedOp
+from zsq_export.backends.tflite_edge.metadata import PortInfo, read_info
+from zsq_export.backends.tflite_edge.precisions import executed_ops
+from zsq_export.backends.tflite_edge.runtime import import_interpreter
+from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
+
+_IDENTIFIER = slice(4, 8)
+
+
+class LiteRtRunner:
+    """A .tflite file. Feeds and results are called and laid out as in the ONNX model, whatever the file has."""
+
+    def __init__(self, content: bytes, *, threads: int | None, name: str = "the model") -> None:
+        """Loads the bytes of a file.
+
+        Raises:
+            ArtifactError: they are no TFLite model.
+            TargetUnavailableError: no runtime, or it refuses the model.
+        """
+        if content[_IDENTIFIER] != b"TFL3":
+            raise ArtifactError(f"{name} is no TFLite model", hint="convert the model again")
+        self._content = content
+        self._threads = threads or _cores()
+        self._name = name
+        self._info = read_info(content)
+        self._interpreter = self._load()
+        self._shapes: tuple[tuple[int, ...], ...] = ()
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Runs one batch.
+
+        Raises:
+            DataError: an input is missing or has a shape the model does not take.
+        """
+        self._shapes = self._set(self._interpreter, inputs, self._shapes)
+        self._interpreter.invoke()
+        return {
+            self._port(detail, outputs=True).name: self._result(detail)
+            for detail in self._interpreter.get_output_details()
+        }
+
+    def bind(self, inputs: Arrays) -> Callable[[], None]:
+        """A call that runs these inputs once, in an interpreter of its own."""
+        interpreter = self._load()
+        self._set(interpreter, inputs, ())
+
+        def infer() -> None:
+            interpreter.invoke()
+
+        return infer
+
+    def executed_precisions(self) -> tuple[ExecutedOp, ...]:
+        """Every op of the file with the type it computes in; the runtime tells which ones XNNPACK took."""
+        return executed_ops(self._load(), self._content)
+
+    def _load(self) -> Any:
+        module = import_interpreter()
+        try:
+            interpreter = module.Interpreter(model_content=self._content, num_threads=self._threads)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise TargetUnavailableError(f"LiteRT cannot load {self._name}: {reason}") from error
+        return interpreter
+
+    def _set(
+        self, interpreter: Any, inputs: Arrays, known: tuple[tuple[int, ...], ...]
+    ) -> tuple[tuple[int, ...], ...]:
+        """Resizes where the shapes are others than before, and fills the inputs."""
+        details = interpreter.get_input_details()
+        arrays = [self._feed(detail, inputs) for detail in details]
+        shapes = tuple(array.shape for array in arrays)
+        if shapes != known:
+            try:
+                for detail, shape in zip(details, shapes, strict=True):
+                    interpreter.resize_tensor_input(detail["index"], shape, strict=True)
+                interpreter.allocate_tensors()
+            except (RuntimeError, ValueError) as error:
+                raise DataError(f"{self._name} does not take inputs of shape {shapes}: {error}") from error
+        for detail, array in zip(details, arrays, strict=True):
+            interpreter.set_tensor(detail["index"], array)
+        return shapes
+
+    def _feed(self, detail: Mapping[str, Any], inputs: Arrays) -> NDArray[Any]:
+        port = self._port(detail, outputs=False)
+        if port.name not in inputs:
+            raise DataError(f"no data for input {port.name!r}", hint=f"given: {', '.join(inputs)}")
+        array = np.asarray(inputs[port.name], dtype=np.float32)
+        if port.order:
+            if array.ndim != len(port.order):
+                raise DataError(f"input {port.name!r} has {array.ndim} axes, expected {len(port.order)}")
+            array = array.transpose(port.order)
+        return np.ascontiguousarray(_quantized(array, detail))
+
+    def _result(self, detail: Mapping[str, Any]) -> NDArray[Any]:
+        array = _dequantized(self._interpreter.get_tensor(detail["index"]), detail)
+        order = self._port(detail, outputs=True).order
+        return np.ascontiguousarray(array.transpose(np.argsort(order))) if order else array
+
+    def _port(self, detail: Mapping[str, Any], *, outputs: bool) -> PortInfo:
+        ports = () if self._info is None else (self._info.outputs if outputs else self._info.inputs)
+        return next((port for port in ports if port.name == detail["name"]), PortInfo(name=detail["name"], order=()))
+
+
+def read_file(file: Path) -> bytes:
+    """The content of a .tflite file.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {file}: {error.strerror}", hint="convert the model again") from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quantized(array: NDArray[np.float32], detail: Mapping[str, Any]) -> NDArray[Any]:
+    dtype = np.dtype(detail["dtype"])
+    if dtype == np.float32:
+        return array
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(array / np.float32(scale)) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def _dequantized(array: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
+    scale, zero_point = detail["quantization"]
+    if array.dtype == np.float32 or not scale:
+        return array
+    return (array.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+
+
