@@ -7,9 +7,11 @@ from pathlib import Path
 import onnx_ir as ir
 
 from zsq_export.backends.base import FloatPrecision, Probe, Runner
-from zsq_export.backends.tflite_edge.settings import TfliteSettings
+from zsq_export.backends.options import TargetOptions
+from zsq_export.backends.tflite_edge.settings import SCHEMES, TfliteSettings
 from zsq_export.errors import UsageError
 from zsq_export.planning.plan import Plan
+from zsq_export.planning.schemes import Scheme
 from zsq_export.planning.table import PlacementTable
 
 MODEL_NAME = "model.tflite"
@@ -21,9 +23,24 @@ class TfliteEdge:
     name = "tflite"
     summary = "TensorFlow Lite for LiteRT: phones, single-board computers, microcontrollers"
     extra = "tflite"
+    schemes: tuple[Scheme, ...] = SCHEMES
+    notes: tuple[str, ...] = ()
 
     def __init__(self, settings: TfliteSettings | None = None) -> None:
         self.settings = settings or TfliteSettings()
+
+    @property
+    def options(self) -> TargetOptions:
+        """As configured."""
+        return self.settings.options()
+
+    def configured(self, options: TargetOptions) -> TfliteEdge:
+        """The target with these options.
+
+        Raises:
+            UsageError: an option that this target does not have.
+        """
+        return TfliteEdge(TfliteSettings.of(options, self.name))
 
     def placement(self) -> PlacementTable:
         """See the table for reasons, row by row."""

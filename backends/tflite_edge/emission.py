@@ -236,7 +236,7 @@ class Emission:
 
     # Constants
 
-    def integers(self, values: NDArray[Any] | list[int], name: str) -> Tensor:
+    def integers(self, values: NDArray[Any] | list[int] | int, name: str) -> Tensor:
         """An int32 constant: axes, shapes, paddings."""
         return constant(self.name(name), np.asarray(values, dtype=np.int32), Element.INT32)
 
@@ -278,9 +278,7 @@ class Emission:
         moved = data.reshape([atom.size.one for atom in current]).transpose([current.index(atom) for atom in wanted])
         shaped = moved.reshape([size.one for size in axes_sizes(dims)])
         name = view.tensor.name or self.name("constant")
-        return replace(
-            view, tensor=constant(name, shaped, view.tensor.element, view.tensor.quant), dims=dims
-        )
+        return replace(view, tensor=constant(name, shaped, view.tensor.element, view.tensor.quant), dims=dims)
 
     def _integer_view(self, quantized: ir.Value) -> View:
         if quantized not in self._integers:
@@ -316,7 +314,8 @@ class Emission:
             return self.reshaped(spread, sizes, source)
         if len(pieces) > MAX_RANK:
             raise UnsupportedOpError(
-                f"node {source!r}: moving its axes takes a transpose of {len(pieces)} axes, TensorFlow Lite has {MAX_RANK}",
+                f"node {source!r}: moving its axes takes a transpose of {len(pieces)} axes, "
+                f"TensorFlow Lite has {MAX_RANK}",
                 hint="rewrite the reshapes and transposes before it",
             )
         piece_sizes = tuple(product(tuple(atom.size for atom in piece)) for piece in pieces)

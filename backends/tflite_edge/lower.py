@@ -8,11 +8,12 @@ import onnx_ir as ir
 from ai_edge_litert import schema_py_generated as schema
 
 import zsq_export.backends.tflite_edge.ops  # noqa: F401  (registers the handlers)
+from zsq_export.backends.options import IoLayout, IoType, Profile
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Graph, Op, Port, Tensor
 from zsq_export.backends.tflite_edge.qdq import operand, qparams_of
 from zsq_export.backends.tflite_edge.registry import HANDLERS, NoIntegerKernelError
-from zsq_export.backends.tflite_edge.settings import IoLayout, IoType, Profile, TfliteSettings
+from zsq_export.backends.tflite_edge.settings import TfliteSettings
 from zsq_export.backends.tflite_edge.shapes import sizes_of
 from zsq_export.backends.tflite_edge.steps import Step, make_steps
 from zsq_export.backends.tflite_edge.views import NHWC, identity, ordered
@@ -168,4 +169,3 @@ def _require_integers(graph: Graph) -> None:
         raise UnsupportedOpError(
             f"profile int8-only: {len(names)} ops do not run in integers: {listed}", hint="use --profile cpu"
         )
-

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zsq_export.backends.tflite_edge.settings import TfliteSettings
+from zsq_export.planning.schemes import Scheme
 from zsq_export.planning.table import (
     BiasRule,
     ConstantRule,
@@ -18,17 +21,13 @@ from zsq_export.planning.table import (
 from zsq_export.quantization.dtypes import QuantDtype, QuantSpec
 
 _INT8 = QuantSpec(dtype=QuantDtype.INT8, symmetric=False)
+_INT16 = QuantSpec(dtype=QuantDtype.INT16, symmetric=True)
 _WEIGHT = QuantSpec(dtype=QuantDtype.INT8, symmetric=True, narrow_range=True, per_channel=True)
 
 _MOVES_DATA = (
     "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "DepthToSpace",
     "SpaceToDepth", "Expand", "Tile", "Pad", "Resize",
 )  # fmt: skip
-
-
-def table_for(settings: TfliteSettings) -> PlacementTable:
-    """The table of a profile."""
-    return CPU
 
 
 CPU = PlacementTable(
@@ -82,3 +81,16 @@ CPU = PlacementTable(
     ),
     fused_activations=("Relu", "Clip"),
 )
+
+_FIXED_INT16 = tuple(
+    FixedOutput(op_type=op_type, minimum=-1.0, maximum=32767 / 32768) for op_type in ("Softmax", "Sigmoid", "Tanh")
+)
+
+CPU_INT16 = replace(CPU, activation=_INT16, scheme=Scheme.INT16X8, fixed_outputs=_FIXED_INT16)
+
+TABLES = {Scheme.INT8: CPU, Scheme.INT16X8: CPU_INT16}
+
+
+def table_for(settings: TfliteSettings) -> PlacementTable:
+    """The table of a scheme and profile."""
+    return TABLES[settings.scheme]

@@ -61,7 +61,12 @@ def qparams_of(node: ir.Node) -> QParams:
     integer = node.outputs[0] if is_op(node, "QuantizeLinear") else node.inputs[0]
     dtype = _DTYPES.get(integer.dtype) if integer is not None and integer.dtype is not None else None
     blocked = int_attribute(node, "block_size", 0)
-    if scale is None or dtype is None or blocked or (len(node.inputs) > 2 and node.inputs[2] is not None and point is None):
+    if (
+        scale is None
+        or dtype is None
+        or blocked
+        or (len(node.inputs) > 2 and node.inputs[2] is not None and point is None)
+    ):
         raise UnsupportedOpError(
             f"node {node.name!r} ({node.op_type}): its scale, zero point or type is not one that TensorFlow Lite has",
             hint="quantize with constant scales to int8 or int16",

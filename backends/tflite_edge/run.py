@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -68,16 +71,15 @@ class LiteRtRunner:
     def _load(self) -> Any:
         module = import_interpreter()
         try:
-            interpreter = module.Interpreter(model_content=self._content, num_threads=self._threads)
-            interpreter.allocate_tensors()
+            with without_chatter():
+                interpreter = module.Interpreter(model_content=self._content, num_threads=self._threads)
+                interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise TargetUnavailableError(f"LiteRT cannot load {self._name}: {reason}") from error
         return interpreter
 
-    def _set(
-        self, interpreter: Any, inputs: Arrays, known: tuple[tuple[int, ...], ...]
-    ) -> tuple[tuple[int, ...], ...]:
+    def _set(self, interpreter: Any, inputs: Arrays, known: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
         """Resizes where the shapes are others than before, and fills the inputs."""
         details = interpreter.get_input_details()
         arrays = [self._feed(detail, inputs) for detail in details]
@@ -114,6 +116,24 @@ class LiteRtRunner:
         return next((port for port in ports if port.name == detail["name"]), PortInfo(name=detail["name"], order=()))
 
 
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Drops the line by which the runtime tells the standard error that it made a delegate; other lines stay."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            log.seek(0)
+            for line in log.read().splitlines(keepends=True):
+                if not line.startswith(b"INFO: "):
+                    os.write(2, line)
+
+
 def read_file(file: Path) -> bytes:
     """The content of a .tflite file.
 
@@ -136,13 +156,12 @@ def _quantized(array: NDArray[np.float32], detail: Mapping[str, Any]) -> NDArray
         return array
     scale, zero_point = detail["quantization"]
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(array / np.float32(scale)) + zero_point, limits.min, limits.max).astype(dtype)
+    integers: NDArray[Any] = np.clip(np.rint(array / np.float32(scale)) + zero_point, limits.min, limits.max)
+    return integers.astype(dtype)
 
 
 def _dequantized(array: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
     scale, zero_point = detail["quantization"]
     if array.dtype == np.float32 or not scale:
         return array
-    return (array.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-
-
+    return np.asarray((array.astype(np.float32) - np.float32(zero_point)) * np.float32(scale), dtype=np.float32)

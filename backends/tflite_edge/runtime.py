@@ -57,6 +57,4 @@ def probe_litert() -> Probe:
     except Exception as error:
         hint = INSTALL_HINT if isinstance(error, TargetUnavailableError) else f"LiteRT fails: {error}"
         return Probe(available=False, runtime="", device=cpu.model, int8_hardware=cpu.int8_extension, hint=hint)
-    return Probe(
-        available=True, runtime=f"{_PACKAGE} {version}", device=cpu.model, int8_hardware=cpu.int8_extension
-    )
+    return Probe(available=True, runtime=f"{_PACKAGE} {version}", device=cpu.model, int8_hardware=cpu.int8_extension)

@@ -152,9 +152,7 @@ def _step(node: ir.Node, handler: Handler) -> Step:
         value = limit[1].outputs[0]
         swallowed.append(limit[1])
     values = (value, *node.outputs[1:])
-    results = tuple(
-        _result(item) if tuple(item.uses()) or item.is_graph_output() else None for item in values
-    )
+    results = tuple(_result(item) if tuple(item.uses()) or item.is_graph_output() else None for item in values)
     step = Step(
         node=node, handler=handler, operands=operands, bias=bias, results=results, clip=clip, swallowed=tuple(swallowed)
     )
@@ -184,7 +182,7 @@ def _limit_behind(value: ir.Value) -> tuple[Interval, ir.Node] | None:
 
 
 def clip_interval(node: ir.Node) -> Interval | None:
-    """What a Relu or Clip limits to; None where a limit is computed. A lower limit above the upper one gives the upper."""
+    """What a Relu or Clip limits to; None where a limit is computed. Where lower > upper, the upper one holds."""
     if is_op(node, "Relu"):
         return 0.0, np.inf
     limits = [-np.inf, np.inf]

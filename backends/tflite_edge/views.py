@@ -1,13 +1,14 @@
 """Where the axes of an ONNX tensor lie in a TFLite tensor. Transposes and reshapes move nothing until an op asks.
 
-An axis is a product of atoms, the lengths that it was ever split into. A view knows the atoms of every ONNX axis and the
-order in which the TFLite tensor stores them, so layout is known, never guessed: NCHW data that lies as NHWC is the atoms
-n, c, h, w stored as n, h, w, c. Axes of length 1 have no atom; they may stand anywhere at no cost.
+An axis is a product of atoms, the lengths that it was ever split into. A view knows the atoms of every ONNX axis and
+the order in which the TFLite tensor stores them, so layout is known, never guessed: NCHW data that lies as NHWC is the
+atoms n, c, h, w stored as n, h, w, c. Axes of length 1 have no atom; they may stand anywhere at no cost.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from zsq_export.backends.tflite_edge.sizes import ONE, Size, product
@@ -148,7 +149,7 @@ def _split(dims: Axes, splits: dict[Atom, tuple[Atom, Atom]]) -> Axes:
 
 def runs(current: Axis, wanted: Axis) -> list[Axis]:
     """The current order cut into the longest pieces that stay together in the wanted order."""
-    follower = dict(zip(wanted, wanted[1:], strict=False))
+    follower = dict(pairwise(wanted))
     found: list[list[Atom]] = []
     for atom in current:
         if found and follower.get(found[-1][-1]) is atom:

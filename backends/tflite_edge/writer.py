@@ -25,7 +25,7 @@ _SIGNATURE = "serving_default"
 class _Buffer(schema.BufferT):  # type: ignore[misc]
     """Data aligned as the schema demands (force_align: 16), which the generated code forgets."""
 
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+    def Pack(self, builder: flatbuffers.Builder) -> int:
         data = None
         if self.data is not None and len(self.data):
             builder.StartVector(1, len(self.data), _ALIGNMENT)

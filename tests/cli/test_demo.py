@@ -39,7 +39,8 @@ def test_the_demo_converts_and_validates_for_every_target_here(here: Run, work: 
     assert (work / "demo" / "out" / "onnxruntime" / "report.html").is_file()
     assert "give --overwrite" in here("demo", "--effort", "fast").error()
     again = here("demo", "--effort", "fast", "--overwrite", "--json", "-q")
-    assert len(json.loads(again.out)["reports"]) == 2
+    available = [target.name for target in listing.list_targets() if target.probe.available]
+    assert len(json.loads(again.out)["reports"]) == len(available) >= 2
 
 
 def test_the_demo_needs_a_target(here: Run, monkeypatch: pytest.MonkeyPatch, work: Path) -> None:

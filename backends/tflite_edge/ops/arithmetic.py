@@ -151,5 +151,3 @@ def _refuse_scales_per_channel(step: Step) -> None:
         step.integer and any(quant is None or quant.axis is not None for quant in quants),
         "an operand has a scale per channel",
     )
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission, limits_left
@@ -20,7 +19,7 @@ _OHWI = WeightLayout(order=(0, 2, 3, 1), channel_axis=0)
 
 @handles("Conv", attributes=(*ATTRIBUTES, "group"), data=(0, 1, 2), clips=True, weighted=True)
 def convolution(step: Step, emission: Emission) -> None:
-    """One group: CONV_2D. A group per input channel: DEPTHWISE_CONV_2D. Other groups: CONV_2D, whose filter is narrower.
+    """One group per input channel: DEPTHWISE_CONV_2D. Else CONV_2D, with a narrower filter where there are groups.
 
     Weights become [out, height, width, in], those of a depthwise convolution [1, height, width, out].
     """
@@ -56,7 +55,9 @@ def _standard(step: Step, emission: Emission, tensor: Tensor, window: Window, pa
     )
     weight = weight_tensor(step, emission, _OHWI)
     view = emission.result(step, NHWC)
-    emission.add(step.name, "CONV_2D", [tensor, weight, bias_tensor(step, emission, _channels(step))], [view.tensor], options)
+    emission.add(
+        step.name, "CONV_2D", [tensor, weight, bias_tensor(step, emission, _channels(step))], [view.tensor], options
+    )
     emission.give(step, view, clip=left)
 
 
@@ -82,6 +83,10 @@ def _depthwise(step: Step, emission: Emission, tensor: Tensor, window: Window, p
     )
     layout = WeightLayout(order=(1, 2, 3, 0), channel_axis=3)
     view = emission.result(step, NHWC)
-    inputs: list[Tensor | None] = [tensor, weight_tensor(step, emission, layout), bias_tensor(step, emission, _channels(step))]
+    inputs: list[Tensor | None] = [
+        tensor,
+        weight_tensor(step, emission, layout),
+        bias_tensor(step, emission, _channels(step)),
+    ]
     emission.add(step.name, "DEPTHWISE_CONV_2D", inputs, [view.tensor], options)
     emission.give(step, view, clip=left)

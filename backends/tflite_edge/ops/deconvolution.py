@@ -27,7 +27,7 @@ from zsq_export.graph.topology import int_attribute, ints_attribute
 
 @dataclass(frozen=True, kw_only=True)
 class _Phases:
-    """One spatial axis. Output ``stride * q + phase`` reads input ``q - t`` with kernel element ``stride * t + phase + pad``.
+    """One spatial axis: output ``stride * q + phase`` reads input ``q - t`` with element ``stride * t + phase + pad``.
 
     Attributes:
         first, last: smallest and largest t that any phase needs.
@@ -100,7 +100,8 @@ def _phases(step: Step, emission: Emission, source: View) -> tuple[_Phases, _Pha
     mode = node.attributes.get_string("auto_pad", "NOTSET")
     if mode not in ("NOTSET", "VALID") or "output_shape" in node.attributes:
         raise UnsupportedOpError(
-            f"node {step.name!r} (ConvTranspose): target tflite handles explicit pads only, not auto_pad or output_shape"
+            f"node {step.name!r} (ConvTranspose): target tflite does not handle auto_pad or output_shape",
+            hint="export with explicit pads",
         )
     strides, pads = ints_attribute(node, "strides", (1, 1)), ints_attribute(node, "pads", (0, 0, 0, 0))
     dilations = ints_attribute(node, "dilations", (1, 1))
@@ -158,9 +159,7 @@ def _convolved(
     code, left = limits_left(step)
     weight = _phase_weight(step, emission, kernel, height, width)
     bias = _phase_bias(step, emission, channels, stride)
-    options = schema.Conv2DOptionsT(
-        padding=schema.Padding.VALID, strideH=1, strideW=1, fusedActivationFunction=code
-    )
+    options = schema.Conv2DOptionsT(padding=schema.Padding.VALID, strideH=1, strideW=1, fusedActivationFunction=code)
     batch = emission.sizes_of(step.node.outputs[0])[0]
     sizes = (batch, fixed(channels * stride**2), fixed(height.count), fixed(width.count))
     view = emission.result(step, NHWC, sizes=sizes)
@@ -170,9 +169,7 @@ def _convolved(
     return _in_place(step, emission, view, channels, (height, width))
 
 
-def _in_place(
-    step: Step, emission: Emission, view: View, channels: int, phases: tuple[_Phases, _Phases]
-) -> View:
+def _in_place(step: Step, emission: Emission, view: View, channels: int, phases: tuple[_Phases, _Phases]) -> View:
     height, width = phases
     stride = height.stride
     if stride > 1:
@@ -185,9 +182,7 @@ def _in_place(
     return cut(emission, step, view, cuts)
 
 
-def _phase_weight(
-    step: Step, emission: Emission, kernel: NDArray[Any], height: _Phases, width: _Phases
-) -> Tensor:
+def _phase_weight(step: Step, emission: Emission, kernel: NDArray[Any], height: _Phases, width: _Phases) -> Tensor:
     """[phases · channels, taps, taps, in], the phases of one output pixel before its channels."""
     inputs, channels, stride = kernel.shape[0], kernel.shape[1], height.stride
     array = np.zeros((stride, stride, channels, height.taps, width.taps, inputs), dtype=kernel.dtype)

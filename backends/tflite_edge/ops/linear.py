@@ -13,7 +13,7 @@ from zsq_export.backends.tflite_edge.ops.weights import WeightLayout, bias_tenso
 from zsq_export.backends.tflite_edge.qdq import Operand
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.steps import Step
-from zsq_export.backends.tflite_edge.views import View, identity, ordered, transposed
+from zsq_export.backends.tflite_edge.views import View, flat, identity, ordered, transposed
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import float_attribute, int_attribute
 
@@ -22,7 +22,7 @@ _MATRIX = 2
 
 @handles("Gemm", attributes=("alpha", "beta", "transA", "transB"), data=(0, 1, 2), clips=True, weighted=True)
 def gemm(step: Step, emission: Emission) -> None:
-    """FULLY_CONNECTED; the matrix is stored as [outputs, inputs]. ``alpha`` and ``beta`` are multiplied in, in float."""
+    """FULLY_CONNECTED, the matrix stored as [outputs, inputs]; ``alpha`` and ``beta`` are multiplied in, in float."""
     weight = step.operand(1)
     if weight.floats is None or (step.bias is not None and step.bias.floats is None):
         raise UnsupportedOpError(f"node {step.name!r} (Gemm): its weight or bias is computed at run time")
@@ -77,7 +77,9 @@ def _fully_connected(
         bias_tensor(step, emission, channels),
     ]
     if step.bias is not None and step.bias.floats is not None and step.bias.floats.size != channels:
-        raise UnsupportedOpError(f"node {step.name!r}: its bias has {step.bias.floats.size} values for {channels} outputs")
+        raise UnsupportedOpError(
+            f"node {step.name!r}: its bias has {step.bias.floats.size} values for {channels} outputs"
+        )
     view = emission.result(step, order)
     emission.add(step.name, "FULLY_CONNECTED", inputs, [view.tensor], options)
     emission.give(step, view, clip=left)
@@ -103,9 +105,8 @@ def _batch_matmul(step: Step, emission: Emission) -> None:
 def _as_matrices(emission: Emission, view: View, source: str) -> tuple[View, bool]:
     """The view with its matrices in the last two dimensions, and whether they are stored transposed."""
     rank = len(view.axes)
-    swapped = (*range(rank - 2), rank - 1, rank - 2)
-    wanted = ordered(view.axes, swapped)
-    if view.tensor.data is None and [atom for dim in view.dims for atom in dim] == [a for dim in wanted for a in dim]:
-        if view.axes[-1] and view.axes[-2]:
-            return emission.arrange(view, wanted, source), True
+    wanted = ordered(view.axes, (*range(rank - 2), rank - 1, rank - 2))
+    computed = view.tensor.data is None and bool(view.axes[-1]) and bool(view.axes[-2])
+    if computed and flat(view.dims) == flat(wanted):
+        return emission.arrange(view, wanted, source), True
     return emission.arrange(view, view.axes, source), False

@@ -44,9 +44,7 @@ def instance_normalization(step: Step, emission: Emission) -> None:
     emission.give(step, _scaled(step, emission, found, rank - 1))
 
 
-@handles(
-    "GroupNormalization", attributes=("epsilon", "num_groups", "stash_type"), data=(0, 1, 2), integer=False
-)
+@handles("GroupNormalization", attributes=("epsilon", "num_groups", "stash_type"), data=(0, 1, 2), integer=False)
 def group_normalization(step: Step, emission: Emission) -> None:
     """Over the spatial axes and the channels of one group; scale and bias per channel (operator set 21)."""
     view = emission.read(step)
@@ -136,5 +134,3 @@ def _mean(emission: Emission, step: Step, tensor: Tensor, dims: list[int]) -> Te
 
 def _new(emission: Emission, step: Step, sizes: tuple[object, ...]) -> Tensor:
     return Tensor(name=emission.name(f"{step.name}_normal"), sizes=sizes, element=Element.FLOAT32)  # type: ignore[arg-type]
-
-

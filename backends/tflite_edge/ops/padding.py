@@ -33,7 +33,8 @@ def pad(step: Step, emission: Emission) -> None:
         emission.add(step.name, "PADV2", [view.tensor, operand, value], [made.tensor], schema.PadV2OptionsT())
     else:
         raise UnsupportedOpError(
-            f"node {step.name!r} (Pad): target tflite does not handle mode={mode!r}", hint="pad with constant or reflect"
+            f"node {step.name!r} (Pad): target tflite does not handle mode={mode!r}",
+            hint="pad with constant or reflect",
         )
     emission.give(step, made)
 

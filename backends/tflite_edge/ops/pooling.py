@@ -104,9 +104,7 @@ def _average_by_convolution(step: Step, emission: Emission, source: View, window
     ones = np.ones((1, *window.kernel, channels), dtype=np.int8)
     weight = constant(emission.name(f"{step.name}_share"), ones, Element.INT8, shares)
     zeros = np.zeros(channels, dtype=np.int32)
-    bias = constant(
-        emission.name(f"{step.name}_zero"), zeros, Element.INT32, bias_qparams(shares, quant.scale[0])
-    )
+    bias = constant(emission.name(f"{step.name}_zero"), zeros, Element.INT32, bias_qparams(shares, quant.scale[0]))
     options = schema.DepthwiseConv2DOptionsT(
         padding=schema.Padding.VALID, strideH=window.strides[0], strideW=window.strides[1], depthMultiplier=1
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -26,7 +28,7 @@ _ATTRIBUTES = (
 _SCALES = 2
 _HALF, _PYTORCH_HALF = "half_pixel", "pytorch_half_pixel"
 _CORNERS, _ASYMMETRIC = "align_corners", "asymmetric"
-_ROUNDINGS = {
+_ROUNDINGS: Mapping[str, Callable[[NDArray[np.floating[Any]]], NDArray[np.floating[Any]]]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),

@@ -29,7 +29,9 @@ def argument(step: Step, emission: Emission) -> None:
     sizes = tuple(size for index, size in enumerate(view.sizes) if index != axis)
     renumbered = tuple(index - (index > axis) for index in left)
     made = emission.new(str(step.result().value.name), sizes, renumbered, None, Element.INT64)
-    kind, options = ("ARG_MAX", schema.ArgMaxOptionsT) if node.op_type == "ArgMax" else ("ARG_MIN", schema.ArgMinOptionsT)
+    kind, options = (
+        ("ARG_MAX", schema.ArgMaxOptionsT) if node.op_type == "ArgMax" else ("ARG_MIN", schema.ArgMinOptionsT)
+    )
     chosen = options(outputType=schema.TensorType.INT64)
     emission.add(step.name, kind, [view.tensor, operand], [made.tensor], chosen)
     if int_attribute(node, "keepdims", 1):

@@ -140,12 +140,8 @@ def space_to_depth(step: Step, emission: Emission) -> None:
     emission.give(step, made)
 
 
-def _through(
-    step: Step, emission: Emission, view: View, parts: tuple[Size, ...], order: tuple[int, ...]
-) -> None:
+def _through(step: Step, emission: Emission, view: View, parts: tuple[Size, ...], order: tuple[int, ...]) -> None:
     """Reshape, transpose, reshape."""
     split = as_shape(emission, view, parts, step.name)
     sizes = emission.sizes_of(step.result().value)
     emission.give(step, as_shape(emission, transposed(split, order), sizes, step.name))
-
-

@@ -147,5 +147,3 @@ def _strided(
     ]
     options = schema.StridedSliceOptionsT(beginMask=0, endMask=mask)
     emission.add(step.name, "STRIDED_SLICE", operands, [made.tensor], options)
-
-

@@ -105,4 +105,3 @@ def _check_bias(step: Step) -> None:
         not np.array_equal(bias.quant.scale, bias_qparams(weight, source.scale[0]).scale),
         "the scale of its bias is not that of its accumulator",
     )
-

@@ -109,7 +109,9 @@ def _padding(
         pads = ints_attribute(node, "pads", (0, 0, 0, 0)) if mode == "NOTSET" else (0, 0, 0, 0)
         return (pads[0], pads[1]), (pads[2], pads[3])
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
-        raise UnsupportedOpError(f"node {node.name!r} ({node.op_type}): target tflite does not handle auto_pad={mode!r}")
+        raise UnsupportedOpError(
+            f"node {node.name!r} ({node.op_type}): target tflite does not handle auto_pad={mode!r}"
+        )
     totals = []
     for axis in range(_SPATIAL):
         out = -(-size[axis] // strides[axis])
