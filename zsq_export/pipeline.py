@@ -1,6 +1,6 @@
 """The way of a model through the house: one function per stop, each of which can be saved and resumed from.
 
-prepare -> (equalize) -> calibrate -> plan, with bias correction -> insert QDQ -> lower -> artifact
+prepare -> (equalize) -> calibrate -> plan, with bias correction -> round weights -> insert QDQ -> lower -> artifact
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.planning.planner import make_plan
+from zsq_export.rounding.base import Integers, Rounded, RoundingRequest
+from zsq_export.rounding.registry import get_rounding, round_weights
 from zsq_export.writing import fill_artifact, provenance_of_plan
 
 Progress = Callable[[str, float | None], None]
@@ -118,10 +120,17 @@ def _fill(
     """Everything of the way that is done once per target."""
     progress(f"planning for {backend.name}", None)
     plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
+    rounded = round_plan(conversion, calibrated, plan, progress)
     progress(f"lowering for {backend.name}", None)
-    qdq = insert_qdq(calibrated.prepared, plan)
+    qdq = insert_qdq(calibrated.prepared, rounded.plan, rounded.integers)
     return fill_artifact(
-        folder, calibrated.prepared, calibrated.result, plan, qdq, backend, _effective_options(conversion, backend)
+        folder,
+        calibrated.prepared,
+        calibrated.result,
+        rounded.plan,
+        qdq,
+        backend,
+        _effective_options(conversion, backend),
     )
 
 
@@ -146,6 +155,7 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
             raise TargetUnavailableError(f"the runtime of target {backend.name} is missing", hint=probe.hint)
     if conversion.saved_calibration is None and conversion.saved_plan is None:
         get_calibrator(conversion.calibration.calibrator)
+    get_rounding(conversion.planning.rounding)
     for target in conversion.targets:
         check_destination(conversion.destination(target), overwrite=conversion.overwrite)
     return backends
@@ -214,11 +224,34 @@ def read_plan(conversion: Conversion, calibrated: Calibrated, backend: Backend) 
     return replace(check_plan(plan, calibrated.prepared, backend.placement()), settings=backend.options.settings())
 
 
-def insert_qdq(prepared: PreparedModel, plan: Plan) -> ir.Model:
+def round_plan(conversion: Conversion, calibrated: Calibrated, plan: Plan, progress: Progress = silent) -> Rounded:
+    """Chooses the integers of the weights as the plan says.
+
+    Raises:
+        UsageError: there is no such rounding.
+        PlanError: it cannot work on this model and calibration.
+    """
+    if plan.rounding != "nearest":
+        progress(f"rounding weights by {plan.rounding}", None)
+    return round_weights(
+        RoundingRequest(
+            model=calibrated.prepared.folded,
+            plan=plan,
+            statistics=calibrated.result.statistics,
+            inputs=calibrated.result.inputs,
+            seed=conversion.calibration.seed,
+            steps=conversion.planning.rounding_steps,
+            device=conversion.calibration.device.value,
+            progress=progress,
+        )
+    )
+
+
+def insert_qdq(prepared: PreparedModel, plan: Plan, rounded: Integers | None = None) -> ir.Model:
     """A new model with the plan carried out: the reference semantics of everything after it."""
     model = prepared.folded.clone()
     CorrectBias(plan.bias_corrections)(model)
-    InsertQdq(plan)(model)
+    InsertQdq(plan, rounded)(model)
     return model
 
 
@@ -285,6 +318,9 @@ def _effective_options(conversion: Conversion, backend: Backend) -> tuple[tuple[
             (
                 ("range_estimator", planning.estimator.value if planning.estimator else "by bits"),
                 ("bias_correction", "yes" if planning.bias_correction else "no"),
+                ("weights_bits", str(planning.weights_bits or "default")),
+                ("activations_bits", str(planning.activations_bits or "default")),
+                ("rounding", planning.rounding),
             )
             if planned
             else (("plan", "given"),)

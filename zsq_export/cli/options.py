@@ -204,7 +204,10 @@ def parse_activation_bits(text: str | None) -> int | None:
     raise UsageError(f"--activations-bits {text!r} is no width", hint="give 2 to 8, or float")
 
 
-PLANNING_NAMES = ("range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits")
+PLANNING_NAMES = (
+    "range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits", "rounding", "rounding_steps",
+)  # fmt: skip
+_ROUNDING_HELP = "How weights are rounded: nearest, squant (no data, fast) or adaround (learned, slow, few bits)."
 """Parameters that a saved plan makes meaningless."""
 
 
@@ -230,6 +233,8 @@ def planning_options(command: Command) -> Command:
         type=click.IntRange(2, 8),
         help="At least so many for the first and the last layer. [default: 8]",
     )
+    @click.option("--rounding", default="nearest", show_default=True, metavar="NAME", help=_ROUNDING_HELP)
+    @click.option("--rounding-steps", type=click.IntRange(min=1), help="Descent per block, where rounding is learned.")
     @functools.wraps(command)
     def wrapped(
         *,
@@ -238,6 +243,8 @@ def planning_options(command: Command) -> Command:
         weights_bits: int | None,
         activations_bits: str | None,
         edge_bits: int | None,
+        rounding: str,
+        rounding_steps: int | None,
         **rest: Any,
     ) -> Any:
         from dataclasses import replace
@@ -246,7 +253,9 @@ def planning_options(command: Command) -> Command:
         from zsq_export.quantization.estimators import RangeEstimator
 
         bits = parse_activation_bits(activations_bits)
-        options = PlanOptions(weights_bits=weights_bits, activations_bits=bits)
+        options = PlanOptions(
+            weights_bits=weights_bits, activations_bits=bits, rounding=rounding, rounding_steps=rounding_steps
+        )
         if edge_bits is not None:
             options = replace(options, edge_bits=edge_bits)
         if range_estimator is not None:

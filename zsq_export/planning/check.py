@@ -58,7 +58,7 @@ def check_plan(plan: Plan, prepared: PreparedModel, table: PlacementTable) -> Pl
     for name in [op.node for op in plan.float_ops] + [item.node for item in plan.bias_corrections]:
         if name not in nodes:
             raise PlanError(f"the model has no node {name!r}", hint=did_you_mean(name, nodes))
-    return replace(plan, tensors=_settled(plan))
+    return replace(plan, tensors=settle_biases(plan))
 
 
 def _allowed_types(table: PlacementTable) -> dict[Role, set[QuantDtype]]:
@@ -131,7 +131,8 @@ def _check_overlap(plan: Plan) -> None:
             seen[use] = item.tensor
 
 
-def _settled(plan: Plan) -> tuple[TensorPlan, ...]:
+def settle_biases(plan: Plan) -> tuple[TensorPlan, ...]:
+    """The tensors of a plan, with int32 biases on the steps of their accumulators."""
     by_use = {use: item for item in plan.tensors for use in item.uses}
     settled: list[TensorPlan] = []
     for item in plan.tensors:

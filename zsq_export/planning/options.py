@@ -43,6 +43,7 @@ class PlanOptions:
         weight_estimator: how the scale of a weight follows from its values; None: the extremes at 8 bits, the least
             squared error below.
         rounding: registered name of how weights are rounded.
+        rounding_steps: of gradient descent per block, for a rounding that learns; None: its default.
     """
 
     estimator: RangeEstimator | None = None
@@ -54,14 +55,15 @@ class PlanOptions:
     layer_bits: tuple[LayerBits, ...] = ()
     weight_estimator: RangeEstimator | None = None
     rounding: str = "nearest"
+    rounding_steps: int | None = None
 
     def activation_estimator(self, spec: QuantSpec) -> RangeEstimator:
         """The estimator of an activation of this type: with few integers, extremes would waste most of them."""
         return self.estimator or _BY_WIDTH[spec.width < FULL_WIDTH]
 
     def estimator_of_weight(self, spec: QuantSpec) -> RangeEstimator:
-        """The estimator of a weight of this type."""
-        return self.weight_estimator or _BY_WIDTH[spec.width < FULL_WIDTH]
+        """The estimator of a weight of this type. SQuant is published on extremes, and measured better on them."""
+        return self.weight_estimator or _BY_WIDTH[spec.width < FULL_WIDTH and self.rounding != "squant"]
 
 
 _BY_WIDTH = {False: RangeEstimator.MIN_MAX, True: RangeEstimator.MSE}

@@ -1,0 +1,1 @@
+"""Learned rounding, block after block, on synthetic inputs."""

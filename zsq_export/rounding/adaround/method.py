@@ -1,0 +1,56 @@
+"""Rounding ``adaround``: learned on synthetic inputs, in the target's own placement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zsq_export.planning.plan import Role
+from zsq_export.quantization.dtypes import FULL_WIDTH
+from zsq_export.rounding.adaround.settings import AdaroundSettings
+from zsq_export.rounding.base import Rounded, RoundingRequest
+
+_FEWEST = 2
+
+
+class AdaroundRounding:
+    """Block reconstruction with learned rounding and steps (AdaRound, BRECQ, QDrop)."""
+
+    name = "adaround"
+    summary = "learns rounding, scales and biases block by block on the synthetic inputs; minutes, for few bits"
+
+    def __init__(self, settings: AdaroundSettings | None = None) -> None:
+        self.settings = settings or AdaroundSettings()
+
+    def obstacle(self, request: RoundingRequest) -> str | None:
+        """Why it cannot work: no inputs to learn from, or nothing to learn."""
+        if not request.inputs or len(next(iter(request.inputs.values()))) < _FEWEST:
+            return "the calibration holds no inputs to learn from (calibrator moments makes none)"
+        if not any(item.role is Role.WEIGHT and item.qparams.width < FULL_WIDTH for item in request.plan.tensors):
+            return (
+                "all weights have 8 bits, where rounding to the nearest loses nothing worth learning (--weights-bits)"
+            )
+        return None
+
+    def round(self, request: RoundingRequest) -> Rounded:
+        """Learns and returns integers, scales and bias corrections.
+
+        Raises:
+            PlanError: an operator of the model has no differentiable implementation.
+        """
+        import torch
+
+        from zsq_export.execution.torch_executor.segments import SegmentedExecutor
+        from zsq_export.rounding.adaround.reconstruct import reconstruct
+        from zsq_export.rounding.adaround.simulation import simulate
+
+        settings = self.settings if request.steps is None else replace(self.settings, steps=request.steps)
+        executor = SegmentedExecutor(request.model, device=request.device)
+        inputs = {name: torch.from_numpy(array) for name, array in request.inputs.items()}
+        weighted = {use.node for item in request.plan.tensors if item.role is Role.WEIGHT for use in item.uses}
+        segments = executor.segments(weighted, inputs)
+        simulation = simulate(executor, request.plan, settings.reach)
+        with torch.random.fork_rng():
+            torch.manual_seed(request.seed)
+            reconstruct(executor, simulation, request.plan, segments, inputs, settings,
+                        lambda done: request.progress("learning to round", done))  # fmt: skip
+        return simulation.result(request.plan)

@@ -1,0 +1,126 @@
+"""Learning segment after segment: each is to give what the float one gives, on the inputs that the quantized ones
+before it leave (BRECQ, Li et al., ICLR 2021), with activations quantized at random (QDrop, Wei et al., ICLR 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from zsq_export.execution.torch_executor.segments import Patches, Segment, SegmentedExecutor
+from zsq_export.planning.plan import Plan
+from zsq_export.rounding.adaround.learned import MaskPool
+from zsq_export.rounding.adaround.settings import AdaroundSettings
+from zsq_export.rounding.adaround.simulation import Simulation
+
+Tensors = dict[str, Tensor]
+
+
+def reconstruct(
+    executor: SegmentedExecutor,
+    simulation: Simulation,
+    plan: Plan,
+    segments: tuple[Segment, ...],
+    inputs: Tensors,
+    settings: AdaroundSettings,
+    progress: Callable[[float], None],
+) -> float:
+    """Learns everything in ``simulation``, first segment first.
+
+    Args:
+        executor: of the float model.
+        simulation: see there; changed.
+        plan: whose placement is simulated.
+        segments: of the executor.
+        inputs: graph input -> [samples, ...].
+        settings: see there.
+        progress: called with the share done.
+
+    Returns:
+        Mean relative squared error that the segments ended with.
+    """
+    exact, quantized = dict(inputs), dict(inputs)
+    errors = []
+    for index, segment in enumerate(segments):
+        targets = _run_all(executor, segment, exact, {}, settings.batch)
+        errors.append(_learn(executor, simulation, plan, segment, exact, quantized, targets, settings))
+        simulation.mode.masks = None
+        quantized |= _run_all(executor, segment, quantized, simulation.patches, settings.batch)
+        exact |= targets
+        later = {name for other in segments[index + 1 :] for name in other.entries}
+        exact, quantized = ({name: t for name, t in kept.items() if name in later} for kept in (exact, quantized))
+        progress((index + 1) / len(segments))
+    return sum(errors) / max(len(errors), 1)
+
+
+def _run_all(executor: SegmentedExecutor, segment: Segment, values: Tensors, patches: Patches, batch: int) -> Tensors:
+    """The exits for all samples, without gradients."""
+    samples = len(next(iter(values.values())))
+    parts = []
+    with torch.no_grad():
+        for start in range(0, samples, batch):
+            entries = {name: values[name][start : start + batch].to(executor.device) for name in segment.entries}
+            parts.append(executor.run(segment, entries, patches))
+    return {name: torch.cat([part[name].cpu() for part in parts]) for name in segment.exits}
+
+
+def _learn(
+    executor: SegmentedExecutor,
+    simulation: Simulation,
+    plan: Plan,
+    segment: Segment,
+    exact: Tensors,
+    quantized: Tensors,
+    targets: Tensors,
+    settings: AdaroundSettings,
+) -> float:
+    nodes = set(segment.nodes)
+    weights = simulation.learned_weights(plan, nodes)
+    if not weights or not segment.exits:
+        return 0.0
+    steps = simulation.learned_steps(plan, nodes)
+    biases = [bias for node, bias in simulation.biases.items() if node in nodes]
+    optimiser = torch.optim.Adam(
+        [
+            {"params": [weight.offset for weight in weights.values()], "lr": settings.rounding_rate},
+            {"params": [weight.log_scale for weight in weights.values()], "lr": settings.scale_rate},
+            {"params": [step.log_scale for step in steps.values()], "lr": settings.scale_rate},
+            {"params": [bias.shift for bias in biases], "lr": settings.bias_rate},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps, eta_min=0.0)
+    power = {name: float(target.square().mean()) + 1e-12 for name, target in targets.items()}
+    samples = len(next(iter(targets.values())))
+    masks = MaskPool(settings.drop, executor.device)
+    simulation.mode.masks = masks if settings.drop else None
+    error = 0.0
+    for _ in range(settings.steps):
+        chosen = torch.randint(samples, (min(settings.batch, samples),))
+        entries = {
+            name: _mixed(exact[name][chosen], quantized[name][chosen], masks, executor) for name in segment.entries
+        }
+        found = executor.run(segment, entries, simulation.patches)
+        loss = sum(
+            (found[name] - targets[name][chosen].to(executor.device)).square().mean()
+            / power[name]
+            * _channels(found[name])
+            for name in segment.exits
+        )
+        assert isinstance(loss, Tensor)
+        error = float(loss.detach())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    return error
+
+
+def _mixed(exact: Tensor, quantized: Tensor, masks: MaskPool, executor: SegmentedExecutor) -> Tensor:
+    """The quantized prefix's result, each element replaced by the float one with the masks' probability."""
+    first, second = exact.to(executor.device), quantized.to(executor.device)
+    return torch.lerp(first, second, masks.mask(first))
+
+
+def _channels(tensor: Tensor) -> int:
+    return tensor.shape[1] if tensor.dim() > 1 else 1

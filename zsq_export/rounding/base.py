@@ -1,0 +1,78 @@
+"""The contract of a rounding method: a plan in, the integers of its weights (and perhaps better scales) out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from zsq_export.planning.plan import Plan
+from zsq_export.quantization.statistics import TensorStatistics
+
+Integers = Mapping[str, NDArray[np.integer[Any]]]
+"""Weight tensor -> integers of its shape, in the type of ``quantization.linear.container``."""
+
+
+def _silent(_message: str, _done: float | None) -> None:
+    """Progress sink of a caller who wants none."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RoundingRequest:
+    """What a rounding method works on.
+
+    Attributes:
+        model: the folded float model; it is not changed.
+        plan: the target's placement with its ranges.
+        statistics: of the folded model's tensors, as they were calibrated; may be empty.
+        inputs: synthetic inputs, graph input -> float32 [samples, ...]; may be empty.
+        seed: of every random choice.
+        steps: of gradient descent per block; None: the method's default.
+        device: "cpu" or "cuda".
+        progress: called with (what is being done, fraction done or None).
+    """
+
+    model: ir.Model
+    plan: Plan
+    statistics: Mapping[str, TensorStatistics] = field(default_factory=dict)
+    inputs: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    seed: int = 0
+    steps: int | None = None
+    device: str = "cpu"
+    progress: Callable[[str, float | None], None] = _silent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rounded:
+    """The result.
+
+    Attributes:
+        plan: as given, perhaps with other scales and bias corrections.
+        integers: of the weights that are not simply rounded to the nearest integer.
+    """
+
+    plan: Plan
+    integers: Integers = field(default_factory=dict)
+
+
+class Rounding(Protocol):
+    """One way to round weights."""
+
+    name: str
+    summary: str
+
+    def obstacle(self, request: RoundingRequest) -> str | None:
+        """Why it cannot work here, as one sentence; None if it can."""
+        ...
+
+    def round(self, request: RoundingRequest) -> Rounded:
+        """Chooses the integers.
+
+        Raises:
+            PlanError: it cannot work here; the message says why.
+        """
+        ...

@@ -1,0 +1,20 @@
+"""Rounding ``nearest``: what everybody does."""
+
+from __future__ import annotations
+
+from zsq_export.rounding.base import Rounded, RoundingRequest
+
+
+class NearestRounding:
+    """Every weight takes the nearest integer, ties to even."""
+
+    name = "nearest"
+    summary = "each weight to its nearest integer"
+
+    def obstacle(self, request: RoundingRequest) -> str | None:
+        """Works everywhere."""
+        return None
+
+    def round(self, request: RoundingRequest) -> Rounded:
+        """Leaves the plan as it is."""
+        return Rounded(plan=request.plan)

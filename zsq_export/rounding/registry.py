@@ -1,0 +1,40 @@
+"""The rounding methods there are; another distribution adds one by the entry point ``zsq_export.roundings``."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from zsq_export.errors import PlanError
+from zsq_export.plugins import Registry
+from zsq_export.rounding.base import Rounded, Rounding, RoundingRequest
+
+_ROUNDINGS = Registry(group="zsq_export.roundings", kind="rounding")
+
+
+def rounding_names() -> tuple[str, ...]:
+    """Registered names, sorted; imports none of them."""
+    return _ROUNDINGS.names()
+
+
+def get_rounding(name: str) -> Rounding:
+    """A new instance.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    return cast(Rounding, _ROUNDINGS.get(name))
+
+
+def round_weights(request: RoundingRequest) -> Rounded:
+    """Rounds as the plan says.
+
+    Raises:
+        UsageError: the plan names a method that is not there.
+        PlanError: the method cannot work on this model and calibration.
+    """
+    rounding = get_rounding(request.plan.rounding)
+    obstacle = rounding.obstacle(request)
+    if obstacle is not None:
+        raise PlanError(f"rounding {rounding.name} cannot be used: {obstacle}",
+                        hint="use --rounding squant or nearest, which need nothing")  # fmt: skip
+    return rounding.round(request)
