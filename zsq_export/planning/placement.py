@@ -11,6 +11,7 @@ from zsq_export.planning.eligibility import data_slots, has_weight_rule, row_or_
 from zsq_export.planning.groups import DisjointSets
 from zsq_export.planning.patterns import nodes_of
 from zsq_export.planning.plan import FloatOp, Use
+from zsq_export.planning.stem import light_stems
 from zsq_export.planning.table import OpRule, PlacementTable, ScaleRule, Scope
 from zsq_export.planning.widths import Widths
 from zsq_export.quantization.dtypes import QuantSpec
@@ -45,8 +46,8 @@ def place(model: ir.Model, table: PlacementTable, widths: Widths | None = None) 
     """Decides for every node of the folded model what it reads and writes quantized.
 
     Rules:
-        1. A node with a row in the table reads its activation slots quantized, unless an obstacle or a float pattern
-           is in the way.
+        1. A node with a row in the table reads its activation slots quantized, unless an obstacle, a float pattern or
+           the rule of light stems is in the way.
         2. An op that is computed inside the weighted op before it reads that slot in float.
         3. A pass-through op takes part if all readers of all its outputs read quantized; its tensors share a scale.
         4. With outputs in scope, the Q/DQ comes after the fused activation; a pass-through op that reads only such
@@ -83,6 +84,7 @@ class _Placer:
 
     def _match(self, nodes: list[ir.Node]) -> None:
         left = {name: reason for pattern, reason in self.table.float_patterns for name in nodes_of(pattern, self.model)}
+        left |= light_stems(self.model, self.table.float_stem)
         for node in nodes:
             found = left.get(node.name or "") or row_or_reason(node, self.table)
             if isinstance(found, OpRule):

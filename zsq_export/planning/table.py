@@ -118,6 +118,14 @@ class FloatReason:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StemRule:
+    """A convolution of the model's input stays float if it does at most this share of all multiply-accumulates."""
+
+    largest_share: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlacementTable:
     """Everything planning has to know of a target.
 
@@ -129,6 +137,7 @@ class PlacementTable:
         float_patterns: sub-graphs that stay float as a whole.
         fixed_outputs: known output ranges.
         fused_activations: ops that are computed inside the op before them; no Q/DQ in between.
+        float_stem: when the first convolution stays float; None: never.
         scheme: that the table is for; a target has a table per scheme.
         weight_widths, activation_widths: bits that can be asked for instead of those of the rows' types
             (``options.FLOAT_BITS``: activations may stay float).
@@ -141,6 +150,7 @@ class PlacementTable:
     float_patterns: tuple[tuple[Pattern, str], ...] = ()
     fixed_outputs: tuple[FixedOutput, ...] = ()
     fused_activations: tuple[str, ...] = ()
+    float_stem: StemRule | None = None
     scheme: Scheme = Scheme.INT8
     weight_widths: frozenset[int] = frozenset({FULL_WIDTH})
     activation_widths: frozenset[int] = frozenset({FULL_WIDTH})
