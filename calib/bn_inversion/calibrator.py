@@ -54,7 +54,7 @@ class BnInversionCalibrator:
         if driven is not None:
             behind = [name for name in behind_last_batchnorm(model) if name in statistics]
             seen = collect_statistics(model.folded, {start.input_name: driven.inputs}, tensors=behind)
-            statistics = with_extremes(statistics, seen)
+            statistics = with_extremes(model, statistics, seen)
         return CalibrationResult(
             statistics=widen_tails(model, statistics, {start.input_name: start.value_range}),
             inputs={start.input_name: matched.inputs},

@@ -27,7 +27,7 @@ class InversionSettings:
     batch: int
     steps: int
     learning_rate: float = 0.02
-    evidence: int = 8
+    evidence: int = 16
     class_weight: float = 1.0
     budget: float
 
@@ -40,7 +40,8 @@ class InversionSettings:
         affordable = int(self.budget / max(1, self.steps * elements))
         inverted = min(self.samples, self.inverted, max(FEWEST_INVERTED, affordable))
         batches = -(-inverted // max(1, min(self.batch, int(LARGEST_BATCH_ELEMENTS / elements))))
-        return replace(self, inverted=inverted, batch=-(-inverted // batches))
+        evidence = min(self.evidence, max(FEWEST_EVIDENCE, inverted // EVIDENCE_PART))
+        return replace(self, inverted=inverted, batch=-(-inverted // batches), evidence=evidence)
 
     def described(self) -> tuple[tuple[str, str], ...]:
         """What a person should know of them, as (name, value)."""
@@ -55,6 +56,10 @@ class InversionSettings:
 
 
 FEWEST_INVERTED = 8
+FEWEST_EVIDENCE = 8
+EVIDENCE_PART = 3
+"""Inverted inputs for one evidence input, which costs as much."""
+
 LARGEST_BATCH_ELEMENTS = 6.0e7
 """BatchNorm input elements of one batch; the gradient keeps a few times as many floats in memory."""
 

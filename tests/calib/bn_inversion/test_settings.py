@@ -53,3 +53,9 @@ def test_known_cuts(elements: int, inverted: int, batch: int) -> None:
     full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=1e4)
     fitted = full.fitted(elements)
     assert (fitted.samples, fitted.inverted, fitted.batch) == (64, inverted, batch)
+
+
+@pytest.mark.parametrize(("elements", "evidence"), [(1, 16), (20, 10), (10**9, 8)])
+def test_large_models_get_fewer_evidence_inputs(elements: int, evidence: int) -> None:
+    full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=6e3)
+    assert full.fitted(elements).evidence == evidence
