@@ -54,7 +54,7 @@ def collect_statistics(
         for name, value in values.items()
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for results in _in_bounded_batches(session, inputs, list(values), batch_size):
+        for results in run_in_bounded_batches(session, inputs, list(values), batch_size):
             _add_all(pool, accumulators, results)
     return {name: accumulator.result() for name, accumulator in accumulators.items()}
 
@@ -111,7 +111,7 @@ def _batch_rule(model: ir.Model) -> Callable[[ir.Value], bool]:
     return follows
 
 
-def _in_bounded_batches(
+def run_in_bounded_batches(
     session: OrtSession, inputs: Mapping[str, NDArray[Any]], names: Sequence[str], batch_size: int
 ) -> Iterator[Arrays]:
     """Outputs and taps, the first batch being one sample, whose size decides how many fit into the others."""
