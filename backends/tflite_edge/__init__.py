@@ -45,8 +45,9 @@ class TfliteEdge:
     def placement(self) -> PlacementTable:
         """See the table for reasons, row by row."""
         from zsq_export.backends.tflite_edge.placement import table_for
+        from zsq_export.backends.tflite_edge.runtime import runtime_version
 
-        return table_for(self.settings)
+        return table_for(self.settings, runtime_version())
 
     def probe(self) -> Probe:
         """Whether LiteRT is installed; never raises."""

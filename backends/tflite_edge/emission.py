@@ -71,7 +71,7 @@ class Emission:
         if source.quant is None:
             return self._floats[source.value]
         view = self._integer_view(source.value)
-        return view if integer else self._float_view(view)
+        return view if integer else self.dequantized(view)
 
     def axes(self, step: Step, slot: int, order: tuple[int, ...]) -> View:
         """An operand whose axes are stored in this order, each a dimension of its own."""
@@ -170,12 +170,15 @@ class Emission:
     def batch_carrier(self, rank: int, position: int) -> Tensor:
         """One float of every sample of the first input, as a tensor of this rank with the batch at this position."""
         assert self._carrier is not None
-        view = self._carrier if self._carrier.tensor.quant is None else self._float_view(self._carrier)
+        view = self._carrier if self._carrier.tensor.quant is None else self.dequantized(self._carrier)
         sizes = tuple(size if size.is_open else ONE for size in view.tensor.sizes)
-        lengths = [-1 if size.is_open else 1 for size in sizes]
+        ends = [0 if size.is_open else 1 for size in sizes]
         first = Tensor(name=self.name("batch"), sizes=sizes, element=Element.FLOAT32)
         operands: list[Tensor | None] = [view.tensor, self.integers([0] * len(sizes), "begin")]
-        self.add("batch", "SLICE", [*operands, self.integers(lengths, "lengths")], [first], schema.SliceOptionsT())
+        operands += [self.integers(ends, "end"), self.integers([1] * len(sizes), "strides")]
+        open_mask = sum(1 << index for index, size in enumerate(sizes) if size.is_open)
+        options = schema.StridedSliceOptionsT(beginMask=open_mask, endMask=open_mask)
+        self.add("batch", "STRIDED_SLICE", operands, [first], options)
         batch = product(sizes)
         wanted = tuple(batch if index == position else ONE for index in range(rank))
         return self.reshaped(first, wanted, "batch")
@@ -291,7 +294,8 @@ class Emission:
             self._integers[quantized] = self.requantized(view, quant, str(node.name))
         return self._integers[quantized]
 
-    def _float_view(self, view: View) -> View:
+    def dequantized(self, view: View) -> View:
+        """The same tensor as floats."""
         if view.tensor not in self._dequantized:
             tensor = Tensor(
                 name=self.name(f"{view.tensor.name}_dequantized"), sizes=view.tensor.sizes, element=Element.FLOAT32

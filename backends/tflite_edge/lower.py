@@ -110,9 +110,12 @@ def _bring_out(emission: Emission, value: ir.Value, settings: TfliteSettings) ->
     integer = settings.io is IoType.INT8
     if integer and source.quant is None and value.dtype == ir.DataType.FLOAT:
         raise UnsupportedOpError(f"output {value.name!r} is computed in float", hint="use float outputs")
-    view = emission.view(source, integer=integer and source.quant is not None)
+    quantized = source.quant is not None and not source.is_constant
+    view = emission.view(source, integer=quantized)
     order = _order(len(view.axes), settings)
     view = emission.arrange(view, ordered(view.axes, order), str(value.name))
+    if quantized and not integer:
+        view = emission.dequantized(view)
     taken = [port.tensor for port in (*emission.graph.inputs, *emission.graph.outputs)]
     tensor = view.tensor
     if tensor.data is not None or tensor in taken:

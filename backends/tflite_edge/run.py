@@ -42,11 +42,17 @@ class LiteRtRunner:
         self._shapes: tuple[tuple[int, ...], ...] = ()
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Runs one batch.
+        """Runs one batch; one sample after the other where the file takes only one.
 
         Raises:
             DataError: an input is missing or has a shape the model does not take.
         """
+        count = min((len(array) for array in inputs.values() if np.ndim(array)), default=1)
+        if count > 1 and self._takes_one_sample():
+            single = [
+                self.run({name: array[index : index + 1] for name, array in inputs.items()}) for index in range(count)
+            ]
+            return {name: np.concatenate([outputs[name] for outputs in single]) for name in single[0]}
         self._shapes = self._set(self._interpreter, inputs, self._shapes)
         self._interpreter.invoke()
         return {
@@ -67,6 +73,10 @@ class LiteRtRunner:
     def executed_precisions(self) -> tuple[ExecutedOp, ...]:
         """Every op of the file with the type it computes in; the runtime tells which ones XNNPACK took."""
         return executed_ops(self._load(), self._content)
+
+    def _takes_one_sample(self) -> bool:
+        signatures = [detail["shape_signature"] for detail in self._interpreter.get_input_details()]
+        return all(len(signature) and signature[0] == 1 for signature in signatures)
 
     def _load(self) -> Any:
         module = import_interpreter()

@@ -134,7 +134,7 @@ def _infer_again(model: ir.Model, node: ir.Node) -> None:
     data = {name: ir.to_proto(tensor) for name, tensor in tensors.items() if tensor is not None}
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data)
-    except (RuntimeError, ValueError, onnx.shape_inference.InferenceError):
+    except (RuntimeError, ValueError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError):
         return
     for value in node.outputs:
         if value.name in found:

@@ -8,8 +8,8 @@ import onnx_ir as ir
 
 from zsq_export.errors import PlanError
 from zsq_export.graph.prepared import PreparedModel
-from zsq_export.graph.topology import constant_value, node_by_name, static_shape, value_by_name
-from zsq_export.planning.eligibility import BIAS_SLOT
+from zsq_export.graph.topology import constant_value, is_op, node_by_name, static_shape, value_by_name
+from zsq_export.planning.eligibility import BIAS_SLOT, added_bias
 from zsq_export.planning.plan import Plan, Role, TensorPlan, Use
 from zsq_export.planning.table import PlacementTable
 from zsq_export.quantization.bias import bias_qparams
@@ -58,7 +58,7 @@ def check_plan(plan: Plan, prepared: PreparedModel, table: PlacementTable) -> Pl
     for name in [op.node for op in plan.float_ops] + [item.node for item in plan.bias_corrections]:
         if name not in nodes:
             raise PlanError(f"the model has no node {name!r}", hint=did_you_mean(name, nodes))
-    return replace(plan, tensors=settle_biases(plan))
+    return replace(plan, tensors=settle_biases(plan, nodes))
 
 
 def _allowed_types(table: PlacementTable) -> dict[Role, set[QuantDtype]]:
@@ -131,25 +131,38 @@ def _check_overlap(plan: Plan) -> None:
             seen[use] = item.tensor
 
 
-def settle_biases(plan: Plan) -> tuple[TensorPlan, ...]:
+def settle_biases(plan: Plan, nodes: dict[str, ir.Node]) -> tuple[TensorPlan, ...]:
     """The tensors of a plan, with int32 biases on the steps of their accumulators."""
     by_use = {use: item for item in plan.tensors for use in item.uses}
     settled: list[TensorPlan] = []
     for item in plan.tensors:
-        settled += [item] if item.role is not Role.BIAS else _settled_bias(item, by_use)
+        settled += [item] if item.role is not Role.BIAS else _settled_bias(item, by_use, nodes)
     return tuple(settled)
 
 
-def _settled_bias(item: TensorPlan, by_use: dict[Use, TensorPlan]) -> list[TensorPlan]:
+def _settled_bias(item: TensorPlan, by_use: dict[Use, TensorPlan], nodes: dict[str, ir.Node]) -> list[TensorPlan]:
     """The bias on the step of each accumulator that it is added to: one entry per step."""
     entries: dict[tuple[float, ...], TensorPlan] = {}
     for use in item.uses:
-        data = by_use.get(Use(node=use.node, input_index=0))
-        weight = by_use.get(Use(node=use.node, input_index=_WEIGHT_SLOT))
-        if use.input_index != BIAS_SLOT or data is None or weight is None:
+        weighted = _biased(use, nodes)
+        data = by_use.get(Use(node=weighted, input_index=0))
+        weight = by_use.get(Use(node=weighted, input_index=_WEIGHT_SLOT))
+        if data is None or weight is None:
             continue
         qparams = bias_qparams(weight.qparams, data.qparams.scale[0])
         known = entries.get(qparams.scale)
         uses = (*known.uses, use) if known is not None else (use,)
         entries[qparams.scale] = replace(item, qparams=qparams, uses=uses)
     return list(entries.values())
+
+
+def _biased(use: Use, nodes: dict[str, ir.Node]) -> str:
+    """Name of the weighted op that a bias is added to; "" where the slot holds no bias."""
+    node = nodes[use.node]
+    if use.input_index == BIAS_SLOT:
+        return use.node
+    for value in node.inputs if is_op(node, "Add") else ():
+        producer = None if value is None else value.producer()
+        if producer is not None and added_bias(producer) == (node, use.input_index):
+            return producer.name or ""
+    return ""

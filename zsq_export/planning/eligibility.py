@@ -13,6 +13,7 @@ from zsq_export.graph.topology import (
     is_default_domain,
     is_float,
     is_op,
+    only_consumer,
     weight_axis,
 )
 from zsq_export.planning.table import ConstantRule, OpRule, PlacementTable, WeightRule
@@ -44,6 +45,23 @@ def data_slots(node: ir.Node, rule: OpRule) -> tuple[int, ...]:
     if rule.inputs is None or rule.weight is not None:
         return tuple(present)
     return tuple(i for i in present if i in rule.inputs)
+
+
+def bias_place(node: ir.Node, rule: OpRule) -> tuple[ir.Node, int] | None:
+    """The node and slot that hold the constant bias of a weighted op; None where it has none."""
+    if bias_array(node) is not None:
+        return node, BIAS_SLOT
+    return added_bias(node) if rule.bias_add else None
+
+
+def added_bias(node: ir.Node) -> tuple[ir.Node, int] | None:
+    """The Add, and its slot, that alone adds a constant vector to a product with a constant matrix."""
+    matrix, adding = float_weight(node), only_consumer(node.outputs[0])
+    if not is_op(node, "MatMul") or matrix is None or matrix.ndim != 2 or adding is None or not is_op(adding, "Add"):
+        return None
+    slot = 1 if adding.inputs[0] is node.outputs[0] else 0
+    array = constant_value(adding.inputs[slot])
+    return (adding, slot) if array is not None and array.shape == matrix.shape[1:] else None
 
 
 def bias_array(node: ir.Node) -> np.ndarray | None:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from zsq_export.graph.topology import constant_value, float_weight, rank_of, weight_axis
-from zsq_export.planning.eligibility import BIAS_SLOT, bias_array
+from zsq_export.planning.eligibility import bias_place
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.placement import Placement
 from zsq_export.planning.plan import Role, TensorPlan, Use
@@ -27,9 +27,10 @@ class _Reader:
 
     node: ir.Node
     weight: WeightRule
-    bias_rule: BiasRule
     input_scale: float | None
     """None where the input stays float."""
+    bias_place: tuple[ir.Node, int] | None
+    """Node and slot of a bias that is to become int32."""
 
     @property
     def weight_name(self) -> str:
@@ -38,7 +39,23 @@ class _Reader:
     @property
     def int_bias(self) -> FloatArray | None:
         """The bias, if it is to become int32."""
-        return bias_array(self.node) if self.bias_rule is BiasRule.INT32 and self.input_scale else None
+        if self.bias_place is None or not self.input_scale:
+            return None
+        node, slot = self.bias_place
+        array = constant_value(node.inputs[slot])
+        return None if array is None else np.atleast_1d(np.asarray(array, dtype=np.float32).squeeze())
+
+    @property
+    def bias_use(self) -> Use:
+        """The slot of the bias."""
+        assert self.bias_place is not None
+        return Use(node=self.bias_place[0].name or "", input_index=self.bias_place[1])
+
+    @property
+    def bias_name(self) -> str:
+        """Tensor name of the bias."""
+        assert self.bias_place is not None
+        return _name(self.bias_place[0].inputs[self.bias_place[1]])
 
     def use(self, slot: int) -> Use:
         return Use(node=self.node.name or "", input_index=slot)
@@ -53,8 +70,8 @@ def parameter_plans(placement: Placement, activations: Mapping[str, QParams], op
         _Reader(
             node=node,
             weight=rule.weight,
-            bias_rule=rule.bias,
             input_scale=_input_scale(node, placement, activations),
+            bias_place=bias_place(node, rule) if rule.bias is BiasRule.INT32 else None,
         )
         for node, rule in placement.weighted
         if rule.weight is not None
@@ -98,8 +115,7 @@ def _bias_plans(sharing: list[_Reader], weight: QParams) -> list[TensorPlan]:
         bias = reader.int_bias
         if bias is None or reader.input_scale is None or (weight.axis is not None and len(bias) != len(weight.scale)):
             continue
-        key = (_name(reader.node.inputs[BIAS_SLOT]), reader.input_scale)
-        use = reader.use(BIAS_SLOT)
+        key, use = (reader.bias_name, reader.input_scale), reader.bias_use
         if key in plans:
             plans[key] = replace(plans[key], uses=(*plans[key].uses, use))
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import onnx_ir as ir
 
 from zsq_export.graph.topology import is_float, is_op, only_consumer
-from zsq_export.planning.eligibility import data_slots, has_weight_rule, row_or_reason
+from zsq_export.planning.eligibility import bias_place, data_slots, has_weight_rule, row_or_reason
 from zsq_export.planning.groups import DisjointSets
 from zsq_export.planning.patterns import nodes_of
 from zsq_export.planning.plan import FloatOp, Use
@@ -66,6 +66,8 @@ class _Placer:
     result: Placement = field(default_factory=Placement)
     rows: dict[ir.Node, OpRule] = field(default_factory=dict)
     reasons: dict[ir.Node, str] = field(default_factory=dict)
+    biases: dict[ir.Node, ir.Node] = field(default_factory=dict)
+    """MatMul -> the Add that adds its bias, which is no op of its own."""
 
     def run(self) -> Placement:
         nodes = [node for node in self.model.graph if any(is_float(value) for value in node.outputs)]
@@ -91,10 +93,16 @@ class _Placer:
                 self.rows[node] = found
             else:
                 self.reasons[node] = found
+        for node, rule in tuple(self.rows.items()):
+            place = bias_place(node, rule) if has_weight_rule(node, rule) else None
+            if place is not None and place[0] is not node:
+                self.biases[node] = place[0]
+                self.rows.pop(place[0], None)
+                self.reasons.pop(place[0], None)
 
     def _visit(self, node: ir.Node) -> None:
         rule = self.rows.get(node)
-        if rule is None:
+        if rule is None or self._is_inside(node):
             return
         if rule.scale_rule is ScaleRule.AGNOSTIC:
             self._pass_through(node, rule)
@@ -110,7 +118,8 @@ class _Placer:
         if has_weight_rule(node, rule):
             self._weigh(node, rule)
         if rule.scope is Scope.INPUTS_AND_OUTPUT:
-            self._write(self._after_fused_activation(node), spec, rule)
+            for value in self._written_values(node, rule):
+                self._write(value, spec, rule)
         if rule.scale_rule is ScaleRule.ONE_SCALE:
             self.result.scale_groups.unite(self._tensors(node, rule))
 
@@ -173,6 +182,24 @@ class _Placer:
     def _tensors(self, node: ir.Node, rule: OpRule) -> list[str]:
         inputs = (node.inputs[slot] for slot in data_slots(node, rule))
         return [value.name or "" for value in (*inputs, *node.outputs) if is_float(value) and value is not None]
+
+    def _written_values(self, node: ir.Node, rule: OpRule) -> list[ir.Value]:
+        """The results: behind bias and fused activation where they are computed inside."""
+        if rule.scale_rule is ScaleRule.ONE_SCALE or not rule.fuses_activation:
+            return [value for value in node.outputs if tuple(value.uses()) or value.is_graph_output()]
+        return [self._after_fused_activation(self.biases.get(node, node))]
+
+    def _is_inside(self, node: ir.Node) -> bool:
+        """Whether the node is an activation that a quantized op before it computes, whatever its own row says."""
+        value = node.inputs[0] if node.inputs else None
+        if value is None or not is_op(node, *self.table.fused_activations) or only_consumer(value) is not node:
+            return False
+        producer = value.producer()
+        producer = next((first for first, adding in self.biases.items() if adding is producer), producer)
+        rule = self.rows.get(producer) if producer is not None else None
+        if producer is None or rule is None or self._is_inside(producer):
+            return rule is not None
+        return rule.scale_rule is ScaleRule.FREE and rule.fuses_activation and rule.scope is Scope.INPUTS_AND_OUTPUT
 
     def _after_fused_activation(self, node: ir.Node) -> ir.Value:
         value = node.outputs[0]

@@ -84,6 +84,8 @@ class OpRule:
             inside a convolution): that slot stays float. Without such a producer the op stays float.
         float_result: where the output is a graph output it stays float, even if the scope says otherwise.
         only_behind: activations are read quantized only where one of these op types computed them; () any.
+        bias_add: an Add of a constant vector that alone follows a product with a constant matrix is its bias.
+        fuses_activation: a fused activation behind the op is computed inside, its result is what gets Q/DQ.
     """
 
     op_types: tuple[str, ...]
@@ -98,6 +100,8 @@ class OpRule:
     fuses_into: tuple[str, ...] = ()
     float_result: bool = False
     only_behind: tuple[str, ...] = ()
+    bias_add: bool = False
+    fuses_activation: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,10 @@ from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
 from zsq_export.backends.tflite_edge.ops.reduction import reduce_to
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, has_ceil_mode, padded, window_of
 from zsq_export.backends.tflite_edge.registry import handles
-from zsq_export.backends.tflite_edge.steps import Step
+from zsq_export.backends.tflite_edge.steps import Step, clip_interval
 from zsq_export.backends.tflite_edge.views import NHWC, View
 from zsq_export.errors import UnsupportedOpError
-from zsq_export.graph.topology import int_attribute, ints_attribute
+from zsq_export.graph.topology import int_attribute, ints_attribute, is_op
 from zsq_export.quantization.bias import bias_qparams
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.qparams import QParams
@@ -51,17 +51,30 @@ def max_pool(step: Step, emission: Emission) -> None:
         if window.same:
             padding = int(schema.Padding.SAME)
         else:
-            tensor = _padded_with_lowest(emission, tensor, window, step.name)
+            tensor = _padded_with_lowest(step, emission, tensor, window)
     quant = source.tensor.quant
     view = emission.result(step, NHWC, quant=quant)
     emission.add(step.name, "MAX_POOL_2D", [tensor], [view.tensor], _options(window, padding))
     emission.give(step, view)
 
 
-def _padded_with_lowest(emission: Emission, tensor: Tensor, window: Window, source: str) -> Tensor:
+def _padded_with_lowest(step: Step, emission: Emission, tensor: Tensor, window: Window) -> Tensor:
+    """Zeros do where nothing is negative: the delegate has PAD, but not PADV2."""
     quant = tensor.quant
-    zero_is_lowest = quant is not None and quant.zero_point[0] == quant.limits[0]
-    return padded(emission, tensor, window.begin, window.end, source, None if zero_is_lowest else -np.inf)
+    zeros = quant is not None and quant.zero_point[0] == quant.limits[0]
+    fill = None if zeros or _never_negative(step) else -np.inf
+    return padded(emission, tensor, window.begin, window.end, step.name, fill)
+
+
+def _never_negative(step: Step) -> bool:
+    """Whether a Relu (or a Clip from zero) gave the input, seen through Q/DQ."""
+    value = step.node.inputs[0]
+    while value is not None and is_op(value.producer(), "QuantizeLinear", "DequantizeLinear"):
+        producer = value.producer()
+        value = None if producer is None else producer.inputs[0]
+    producer = None if value is None else value.producer()
+    interval = clip_interval(producer) if producer is not None and is_op(producer, "Relu", "Clip") else None
+    return interval is not None and interval[0] >= 0
 
 
 @handles("AveragePool", attributes=(*_POOLING, "count_include_pad"))
@@ -76,7 +89,11 @@ def average_pool(step: Step, emission: Emission) -> None:
     if window.covers_all:
         reduce_to(step, emission, "MEAN", (2, 3), keep=True)
         return
-    counts = bool(int_attribute(step.node, "count_include_pad", 0)) and not has_ceil_mode(step.node)
+    counts = bool(int_attribute(step.node, "count_include_pad", 0))
+    if counts and has_ceil_mode(step.node) and window.is_padded:
+        raise UnsupportedOpError(
+            f"node {step.name!r} (AveragePool): target tflite does not handle count_include_pad with ceil_mode"
+        )
     if step.integer:
         refuse_integers(window.is_padded and not counts, "integers cannot leave the padding out of an average")
     if step.integer and source.tensor.element is Element.INT8:

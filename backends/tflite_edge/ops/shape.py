@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import onnx_ir as ir
 from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers, whole_order
@@ -13,7 +14,7 @@ from zsq_export.backends.tflite_edge.sizes import ONE, Size
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import NHWC, View, new_axes, ordered, regrouped, transposed
 from zsq_export.errors import UnsupportedOpError
-from zsq_export.graph.topology import constant_value, int_attribute, ints_attribute
+from zsq_export.graph.topology import constant_value, int_attribute, ints_attribute, is_float
 
 
 @handles("Reshape", "Flatten", "Squeeze", "Unsqueeze", attributes=("axis", "axes", "allowzero"))
@@ -53,9 +54,10 @@ def same(step: Step, emission: Emission) -> None:
 @handles("Cast", attributes=("to", "saturate"), integer=False)
 def cast(step: Step, emission: Emission) -> None:
     """Float to float: nothing to do."""
-    value, result = step.node.inputs[0], step.node.outputs[0]
-    if value is None or value.dtype != result.dtype:
-        raise UnsupportedOpError(f"node {step.name!r} (Cast): target tflite does not handle a cast to {result.dtype}")
+    wanted = int_attribute(step.node, "to", 0)
+    if wanted != ir.DataType.FLOAT or not is_float(step.node.inputs[0]):
+        name = ir.DataType(wanted).name
+        raise UnsupportedOpError(f"node {step.name!r} (Cast): target tflite does not handle a cast to {name}")
     emission.give(step, emission.read(step))
 
 

@@ -9,29 +9,60 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission, whole_order
-from zsq_export.backends.tflite_edge.graph import Tensor
+from zsq_export.backends.tflite_edge.graph import Element, Tensor
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
-from zsq_export.backends.tflite_edge.views import View
+from zsq_export.backends.tflite_edge.views import NHWC, View, ordered, storage_order
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import constant_value, int_attribute
+from zsq_export.quantization.dtypes import QuantDtype
+from zsq_export.quantization.qparams import QParams
 
 _MAX_RANK = 5
+_SPLITS = (2, 3, 4)
+_THINNED_TYPES = (Element.FLOAT32, Element.INT8)
 Cut = dict[int, tuple[int, int, int]]
 """ONNX axis -> first index, number of elements, step."""
 
 
 @handles("Slice")
 def slice_(step: Step, emission: Emission) -> None:
-    """SLICE, or STRIDED_SLICE where steps are not 1."""
+    """STRIDED_SLICE. Every n-th row and column of a picture comes from a depthwise convolution of one element."""
     view = emission.read(step)
     cuts = {axis: cut for axis, cut in _cuts(step, view).items() if cut != (0, view.sizes[axis].one, 1)}
     if any(view.sizes[axis].is_open for axis in cuts):
         raise UnsupportedOpError(
             f"node {step.name!r} (Slice): it cuts the batch, which is open", hint="export the model with a fixed batch"
         )
-    emission.give(step, cut(emission, step, view, cuts))
+    strides = {axis: stride for axis, (_, _, stride) in cuts.items() if stride > 1}
+    order = storage_order(view)
+    if order == NHWC and strides and set(strides) <= {2, 3} and view.tensor.element in _THINNED_TYPES:
+        reach = {axis: (start, (length - 1) * stride + 1, 1) for axis, (start, length, stride) in cuts.items()}
+        changed = {axis: entry for axis, entry in reach.items() if entry != (0, view.sizes[axis].one, 1)}
+        view = _thinned(emission, step, cut(emission, step, view, changed), strides)
+    else:
+        view = cut(emission, step, view, cuts)
+    emission.give(step, view)
+
+
+def _thinned(emission: Emission, step: Step, view: View, strides: dict[int, int]) -> View:
+    """Every n-th element along height and width, exactly: one weight of 1, under the tensor's own scale."""
+    view = emission.arrange(view, ordered(view.axes, NHWC), step.name)
+    tensor, channels = view.tensor, view.sizes[1].one
+    steps = [strides.get(axis, 1) for axis in (2, 3)]
+    sides = [fixed(-(-view.sizes[axis].one // stride)) for axis, stride in zip((2, 3), steps, strict=True)]
+    quant = tensor.quant
+    weight_quant = None if quant is None else QParams(scale=(1.0,), zero_point=(0,), dtype=QuantDtype.INT8)
+    bias_quant = None if quant is None else QParams(scale=quant.scale, zero_point=(0,), dtype=QuantDtype.INT32)
+    weight = emission.array(np.ones((1, 1, 1, channels)), weight_quant, f"{step.name}_one")
+    bias = emission.array(np.zeros(channels), bias_quant, f"{step.name}_zero")
+    made = emission.new(f"{step.name}_thinned", (view.sizes[0], view.sizes[1], *sides), NHWC, quant)
+    options = schema.DepthwiseConv2DOptionsT(
+        padding=schema.Padding.VALID, strideH=steps[0], strideW=steps[1], depthMultiplier=1
+    )
+    emission.add(step.name, "DEPTHWISE_CONV_2D", [tensor, weight, bias], [made.tensor], options)
+    return made
 
 
 def _cuts(step: Step, view: View) -> Cut:
@@ -60,15 +91,33 @@ def _end(end: int, stride: int) -> int | None:
 
 @handles("Split", attributes=("axis", "num_outputs"))
 def split(step: Step, emission: Emission) -> None:
-    """One SLICE per part: parts may differ in length, and the delegate takes any number of them."""
+    """SPLIT into two to four equal parts, which the delegate takes; else one slice per part."""
     view = emission.read(step)
     axis = int_attribute(step.node, "axis", 0) % len(view.axes)
+    if view.sizes[axis].is_open:
+        raise UnsupportedOpError(f"node {step.name!r} (Split): it splits the batch, which is open")
+    lengths = [emission.sizes_of(value)[axis].one for value in step.node.outputs]
+    if len(set(lengths)) == 1 and len(lengths) in _SPLITS:
+        _equal_parts(step, emission, view, axis)
+        return
     start = 0
-    for slot, value in enumerate(step.node.outputs):
-        length = emission.sizes_of(value)[axis].one
+    for slot, length in enumerate(lengths):
         if step.results[slot] is not None:
             emission.give(step, cut(emission, step, view, {axis: (start, length, 1)}, slot), slot)
         start += length
+
+
+def _equal_parts(step: Step, emission: Emission, view: View, axis: int) -> None:
+    view, order = whole_order(emission, view, step.name)
+    parts = [
+        emission.new(str(value.name), emission.sizes_of(value), order, view.tensor.quant) for value in step.node.outputs
+    ]
+    operands: list[Tensor | None] = [emission.integers(order.index(axis), "axis"), view.tensor]
+    options = schema.SplitOptionsT(numSplits=len(parts))
+    emission.add(step.name, "SPLIT", operands, [part.tensor for part in parts], options)
+    for slot, part in enumerate(parts):
+        if step.results[slot] is not None:
+            emission.give(step, part, slot)
 
 
 @handles("Gather", attributes=("axis",))
@@ -105,45 +154,31 @@ def picked(emission: Emission, step: Step, view: View, axis: int, indices: NDArr
 
 
 def cut(emission: Emission, step: Step, view: View, cuts: Cut, slot: int = 0) -> View:
-    """Part of a tensor under its own scale; dimensions that are not cut may be merged where there are too many."""
+    """Part of a tensor under its own scale, by STRIDED_SLICE.
+
+    Begins and ends at the edges are masked, so that they hold at every batch; SLICE of an open batch is not delegated.
+    """
     if not cuts:
         return view
-    view, order = _sliceable(emission, view, cuts, step.name)
+    view, order = whole_order(emission, view, step.name)
+    if len(order) > _MAX_RANK:
+        raise UnsupportedOpError(f"node {step.name!r} slices {len(order)} axes, TensorFlow Lite has {_MAX_RANK}")
     sizes = tuple(fixed(cuts[axis][1]) if axis in cuts else size for axis, size in enumerate(view.sizes))
     made = emission.new(str(step.result(slot).value.name), sizes, order, view.tensor.quant)
-    dims = [cuts.get(axis, (0, view.sizes[axis].one, 1)) for axis in order]
-    open_dims = [view.sizes[axis].is_open for axis in order]
-    if all(stride == 1 for _, _, stride in dims):
-        lengths = [-1 if is_open else length for (_, length, _), is_open in zip(dims, open_dims, strict=True)]
-        begin = emission.integers([start for start, _, _ in dims], "begin")
-        operands: list[Tensor | None] = [view.tensor, begin, emission.integers(lengths, "lengths")]
-        emission.add(step.name, "SLICE", operands, [made.tensor], schema.SliceOptionsT())
-    else:
-        _strided(emission, step, view, made, dims, open_dims)
-    return made
-
-
-def _sliceable(emission: Emission, view: View, cuts: Cut, source: str) -> tuple[View, tuple[int, ...]]:
-    view, order = whole_order(emission, view, source)
-    if len(order) > _MAX_RANK:
-        raise UnsupportedOpError(f"node {source!r} slices {len(order)} axes, TensorFlow Lite has {_MAX_RANK}")
-    return view, order
-
-
-def _strided(
-    emission: Emission, step: Step, view: View, made: View, dims: list[tuple[int, int, int]], open_dims: list[bool]
-) -> None:
-    """An end before the first element cannot be written as a number, so it is masked."""
-    begin = [start for start, _, _ in dims]
-    ends = [start + length * stride for start, length, stride in dims]
-    strides = [stride for _, _, stride in dims]
-    masked = [is_open or end < 0 for end, is_open in zip(ends, open_dims, strict=True)]
-    mask = sum(1 << index for index, item in enumerate(masked) if item)
+    dims = [cuts.get(axis) for axis in order]
+    begin = [0 if entry is None else entry[0] for entry in dims]
+    ends = [0 if entry is None else max(0, entry[0] + entry[1] * entry[2]) for entry in dims]
+    past = [entry is None or entry[0] + entry[1] * entry[2] < 0 for entry in dims]
     operands: list[Tensor | None] = [
         view.tensor,
         emission.integers(begin, "begin"),
-        emission.integers([0 if item else end for end, item in zip(ends, masked, strict=True)], "end"),
-        emission.integers(strides, "strides"),
+        emission.integers(ends, "end"),
+        emission.integers([1 if entry is None else entry[2] for entry in dims], "strides"),
     ]
-    options = schema.StridedSliceOptionsT(beginMask=0, endMask=mask)
+    options = schema.StridedSliceOptionsT(beginMask=_mask([entry is None for entry in dims]), endMask=_mask(past))
     emission.add(step.name, "STRIDED_SLICE", operands, [made.tensor], options)
+    return made
+
+
+def _mask(flags: list[bool]) -> int:
+    return sum(1 << index for index, flag in enumerate(flags) if flag)
