@@ -329,8 +329,12 @@ class Emission:
         return self.reshaped(self._permuted(tensor, order, source), sizes, source)
 
     def _spread(self, tensor: Tensor, pieces: list[Axis], wanted: Axis, source: str) -> Tensor | None:
-        """DEPTH_TO_SPACE, if the order asks for just that: (n h) w r (s c) -> (n h) r w (s c) with r = s."""
-        if len(pieces) != 4 or (pieces[0] + pieces[2] + pieces[1] + pieces[3]) != wanted:
+        """DEPTH_TO_SPACE, if the order asks for just that: (n h) w r (s c) -> (n h) r w (s c) with r = s. It has no int16."""
+        if (
+            tensor.element is Element.INT16
+            or len(pieces) != 4
+            or (pieces[0] + pieces[2] + pieces[1] + pieces[3]) != wanted
+        ):
             return None
         outer, width, block, inner = pieces
         if len(block) != 1 or len(width) != 1 or block[0].size != inner[0].size:

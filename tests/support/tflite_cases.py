@@ -29,6 +29,7 @@ class Case:
         opset: operator set.
         integer: whether everything runs in integers under the profile int8-only.
         steps: how many steps the result may be away; more than one only for chains of ops.
+        wide_steps: the same in 16 bits, where some kernels look values up or keep their input's scale.
     """
 
     nodes: Sequence[onnx.NodeProto]
@@ -37,6 +38,7 @@ class Case:
     opset: int = 17
     integer: bool = True
     steps: int = 1
+    wide_steps: int = 1
 
     def build(self) -> ir.Model:
         """The float model."""
@@ -55,8 +57,17 @@ def _deconv(kernel: tuple[int, int] = (3, 3), out: int = 5, shape: Shape = IMAGE
     return Case(nodes=[node("ConvTranspose", ["x", "w", "b"], "y", **attributes)], constants=constants, shape=shape)
 
 
-def _unary(op_type: str, shape: Shape = IMAGE, *, integer: bool = True, opset: int = 17, **attributes: Any) -> Case:
-    return Case(nodes=[node(op_type, ["x"], "y", **attributes)], shape=shape, integer=integer, opset=opset)
+def _unary(
+    op_type: str,
+    shape: Shape = IMAGE,
+    *,
+    integer: bool = True,
+    opset: int = 17,
+    wide_steps: int = 1,
+    **attributes: Any,
+) -> Case:
+    nodes = [node(op_type, ["x"], "y", **attributes)]
+    return Case(nodes=nodes, shape=shape, integer=integer, opset=opset, wide_steps=wide_steps)
 
 
 def _with(
@@ -159,11 +170,15 @@ _POOL = {
             node("MaxPool", ["r"], "y", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
         ]
     ),
-    "average pool": _unary("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
-    "average pool k3 counting": _unary("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    "average pool": _unary("AveragePool", kernel_shape=[2, 2], strides=[2, 2], wide_steps=2),
+    "average pool k3 counting": _unary(
+        "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1, wide_steps=2
+    ),
     "average pool k3": _unary("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], integer=False),
     "average pool k3 s2": _unary("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2], integer=False),
     "average pool ceil": _unary("AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, integer=False),
+    "average pool of one window": _unary("AveragePool", kernel_shape=[8, 10], strides=[3, 3]),
+    "average pool of large windows": _unary("AveragePool", kernel_shape=[6, 7], wide_steps=3),
     "average pool of all": _unary("AveragePool", kernel_shape=[9, 11]),
     "global average": _unary("GlobalAveragePool"),
     "global max": _unary("GlobalMaxPool"),
@@ -210,7 +225,7 @@ _ACTIVATIONS = {
     "clip -1..1": _with("Clip", np.float32(-1), np.float32(1)),
     "clip -0.3..2": _with("Clip", np.float32(-0.3), np.float32(2)),
     "sigmoid": _unary("Sigmoid"),
-    "tanh": _unary("Tanh"),
+    "tanh": _unary("Tanh", wide_steps=2),
     "softmax of channels": _unary("Softmax", axis=1),
     "softmax of the last": _unary("Softmax", axis=-1),
     "log softmax": _unary("LogSoftmax", axis=1, integer=False),

@@ -131,12 +131,18 @@ def _check_overlap(plan: Plan) -> None:
             seen[use] = item.tensor
 
 
-def settle_biases(plan: Plan, nodes: dict[str, ir.Node]) -> tuple[TensorPlan, ...]:
-    """The tensors of a plan, with int32 biases on the steps of their accumulators."""
+def settle_biases(plan: Plan, nodes: dict[str, ir.Node] | None = None) -> tuple[TensorPlan, ...]:
+    """The tensors of a plan, with int32 biases on the steps of their accumulators.
+
+    Args:
+        plan: see there.
+        nodes: of the model, by name; without them a bias that is an Add of its own keeps its step.
+    """
     by_use = {use: item for item in plan.tensors for use in item.uses}
     settled: list[TensorPlan] = []
     for item in plan.tensors:
-        settled += [item] if item.role is not Role.BIAS else _settled_bias(item, by_use, nodes)
+        kept = item.role is not Role.BIAS or (nodes is None and any(use.input_index != BIAS_SLOT for use in item.uses))
+        settled += [item] if kept else _settled_bias(item, by_use, nodes or {})
     return tuple(settled)
 
 
@@ -158,9 +164,9 @@ def _settled_bias(item: TensorPlan, by_use: dict[Use, TensorPlan], nodes: dict[s
 
 def _biased(use: Use, nodes: dict[str, ir.Node]) -> str:
     """Name of the weighted op that a bias is added to; "" where the slot holds no bias."""
-    node = nodes[use.node]
     if use.input_index == BIAS_SLOT:
         return use.node
+    node = nodes[use.node]
     for value in node.inputs if is_op(node, "Add") else ():
         producer = None if value is None else value.producer()
         if producer is not None and added_bias(producer) == (node, use.input_index):

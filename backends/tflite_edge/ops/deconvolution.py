@@ -1,4 +1,4 @@
-"""ConvTranspose as a convolution that computes every phase of the output, and DEPTH_TO_SPACE that puts them in place.
+"""ConvTranspose as a convolution that computes every phase of the output, and DEPTH_TO_SPACE that puts them in place (a transpose for 16 bits).
 
 TRANSPOSE_CONV wants the output shape with the batch in it, as a constant, so it cannot serve an open batch.
 """
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission, limits_left, refuse_integers
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant, element_of
+from zsq_export.backends.tflite_edge.ops.shape import as_shape
 from zsq_export.backends.tflite_edge.ops.slicing import cut
 from zsq_export.backends.tflite_edge.ops.weights import bias_tensor, check_weights, weight_name
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, padded
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
-from zsq_export.backends.tflite_edge.views import NHWC, View
+from zsq_export.backends.tflite_edge.views import NHWC, View, transposed
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import int_attribute, ints_attribute
 
@@ -173,11 +174,10 @@ def _in_place(step: Step, emission: Emission, view: View, channels: int, phases:
     height, width = phases
     stride = height.stride
     if stride > 1:
-        sizes = (view.sizes[0], fixed(channels), fixed(height.count * stride), fixed(width.count * stride))
-        made = emission.new(f"{step.name}_placed", sizes, NHWC, view.tensor.quant)
-        options = schema.DepthToSpaceOptionsT(blockSize=stride)
-        emission.add(step.name, "DEPTH_TO_SPACE", [view.tensor], [made.tensor], options)
-        view = made
+        rows, columns, side = fixed(height.count), fixed(width.count), fixed(stride)
+        parts = as_shape(emission, view, (view.sizes[0], side, side, fixed(channels), rows, columns), step.name)
+        placed = (view.sizes[0], fixed(channels), rows * side, columns * side)
+        view = as_shape(emission, transposed(parts, (0, 3, 4, 1, 5, 2)), placed, step.name)
     cuts = {2 + axis: (0, item.out, 1) for axis, item in enumerate(phases) if item.count * stride != item.out}
     return cut(emission, step, view, cuts)
 

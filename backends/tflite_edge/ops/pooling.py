@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
 from zsq_export.backends.tflite_edge.ops.reduction import reduce_to
+from zsq_export.backends.tflite_edge.ops.slicing import cut
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, has_ceil_mode, padded, window_of
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.steps import Step, clip_interval
@@ -79,15 +80,17 @@ def _never_negative(step: Step) -> bool:
 
 @handles("AveragePool", attributes=(*_POOLING, "count_include_pad"))
 def average_pool(step: Step, emission: Emission) -> None:
-    """MEAN where one window covers everything; else AVERAGE_POOL_2D, which never counts padding.
+    """MEAN where there is one window only; else AVERAGE_POOL_2D, which never counts padding.
 
-    Padding that counts is written out as zeros first. In integers a depthwise convolution with equal weights does it.
+    Padding that counts is written out as zeros first. In int8 a depthwise convolution with equal weights does it: it is
+    delegated, and may change the scale, which AVERAGE_POOL_2D may not.
     """
     source, window = _window(step, emission)
     if window.dilations != (1, 1):
         raise UnsupportedOpError(f"node {step.name!r} (AveragePool): target tflite does not handle dilations")
-    if window.covers_all:
-        reduce_to(step, emission, "MEAN", (2, 3), keep=True)
+    if window.is_one:
+        inside = {2 + axis: (0, window.kernel[axis], 1) for axis in range(2) if window.kernel[axis] < window.size[axis]}
+        reduce_to(step, emission, "MEAN", (2, 3), keep=True, source=cut(emission, step, source, inside))
         return
     counts = bool(int_attribute(step.node, "count_include_pad", 0))
     if counts and has_ceil_mode(step.node) and window.is_padded:
@@ -106,7 +109,7 @@ def average_pool(step: Step, emission: Emission) -> None:
     elif not window.valid:
         tensor = padded(emission, tensor, window.begin, window.end, step.name)
         correction = None if counts else _correction(window)
-    view = emission.result(step, NHWC)
+    view = emission.result(step, NHWC, quant=source.tensor.quant)
     emission.add(step.name, "AVERAGE_POOL_2D", [tensor], [view.tensor], _options(window, padding))
     emission.give(step, view if correction is None else _scaled(emission, view, correction, step.name))
 

@@ -8,7 +8,7 @@ from zsq_export.backends.tflite_edge.emission import Emission, whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import ONE
 from zsq_export.backends.tflite_edge.steps import Step
-from zsq_export.backends.tflite_edge.views import flat
+from zsq_export.backends.tflite_edge.views import View, flat
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import constant_value, int_attribute
 
@@ -36,9 +36,20 @@ def _axes(step: Step, rank: int) -> tuple[int, ...]:
     return tuple(sorted(axis % rank for axis in axes)) if axes else tuple(range(rank))
 
 
-def reduce_to(step: Step, emission: Emission, kind: str, axes: tuple[int, ...], *, keep: bool) -> None:
-    """One reduction; REDUCE_MAX and REDUCE_MIN keep the scale, MEAN and SUM may change it."""
-    view, order = whole_order(emission, emission.read(step), step.name)
+def reduce_to(
+    step: Step, emission: Emission, kind: str, axes: tuple[int, ...], *, keep: bool, source: View | None = None
+) -> None:
+    """One reduction; REDUCE_MAX and REDUCE_MIN keep the scale, MEAN and SUM may change it.
+
+    Args:
+        step: see there.
+        emission: see there.
+        kind: of the op.
+        axes: of the ONNX tensor.
+        keep: as axes of length 1.
+        source: what is reduced; None: operand 0.
+    """
+    view, order = whole_order(emission, source or emission.read(step), step.name)
     sizes = tuple(ONE if axis in axes else size for axis, size in enumerate(view.sizes))
     if not any(flat(tuple(view.axes[axis] for axis in axes))):
         axes = axes[:1]

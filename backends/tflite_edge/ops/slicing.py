@@ -42,7 +42,7 @@ def slice_(step: Step, emission: Emission) -> None:
         changed = {axis: entry for axis, entry in reach.items() if entry != (0, view.sizes[axis].one, 1)}
         view = _thinned(emission, step, cut(emission, step, view, changed), strides)
     else:
-        view = cut(emission, step, view, cuts)
+        view = cut(emission, step, view, cuts, str(step.result().value.name))
     emission.give(step, view)
 
 
@@ -103,7 +103,9 @@ def split(step: Step, emission: Emission) -> None:
     start = 0
     for slot, length in enumerate(lengths):
         if step.results[slot] is not None:
-            emission.give(step, cut(emission, step, view, {axis: (start, length, 1)}, slot), slot)
+            emission.give(
+                step, cut(emission, step, view, {axis: (start, length, 1)}, str(step.node.outputs[slot].name)), slot
+            )
         start += length
 
 
@@ -135,7 +137,7 @@ def gather(step: Step, emission: Emission) -> None:
         raise UnsupportedOpError(f"node {step.name!r} (Gather): target tflite handles a vector of indices or one index")
     consecutive = np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat)))
     if consecutive:
-        made = cut(emission, step, view, {axis: (int(flat[0]), len(flat), 1)})
+        made = cut(emission, step, view, {axis: (int(flat[0]), len(flat), 1)}, str(step.result().value.name))
     else:
         made = picked(emission, step, view, axis, flat)
     if indices.ndim == 0:
@@ -153,7 +155,7 @@ def picked(emission: Emission, step: Step, view: View, axis: int, indices: NDArr
     return made
 
 
-def cut(emission: Emission, step: Step, view: View, cuts: Cut, slot: int = 0) -> View:
+def cut(emission: Emission, step: Step, view: View, cuts: Cut, name: str = "") -> View:
     """Part of a tensor under its own scale, by STRIDED_SLICE.
 
     Begins and ends at the edges are masked, so that they hold at every batch; SLICE of an open batch is not delegated.
@@ -164,7 +166,7 @@ def cut(emission: Emission, step: Step, view: View, cuts: Cut, slot: int = 0) ->
     if len(order) > _MAX_RANK:
         raise UnsupportedOpError(f"node {step.name!r} slices {len(order)} axes, TensorFlow Lite has {_MAX_RANK}")
     sizes = tuple(fixed(cuts[axis][1]) if axis in cuts else size for axis, size in enumerate(view.sizes))
-    made = emission.new(str(step.result(slot).value.name), sizes, order, view.tensor.quant)
+    made = emission.new(name or f"{step.name}_part", sizes, order, view.tensor.quant)
     dims = [cuts.get(axis) for axis in order]
     begin = [0 if entry is None else entry[0] for entry in dims]
     ends = [0 if entry is None else max(0, entry[0] + entry[1] * entry[2]) for entry in dims]

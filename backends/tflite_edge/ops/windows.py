@@ -63,9 +63,9 @@ class Window:
         )
 
     @property
-    def covers_all(self) -> bool:
-        """One window, as large as the input."""
-        return self.kernel == self.size and not self.is_padded and self.out == (1, 1)
+    def is_one(self) -> bool:
+        """One window, without padding."""
+        return not self.is_padded and self.out == (1, 1)
 
 
 def window_of(node: ir.Node, kernel: tuple[int, ...], size: tuple[int, ...], out: tuple[int, ...]) -> Window:

@@ -13,12 +13,15 @@ from zsq_export.backends.options import IoLayout, IoType, Profile, TargetOptions
 from zsq_export.backends.tflite_edge import TfliteEdge
 from zsq_export.passes.insert_qdq import InsertQdq
 from zsq_export.planning.plan import Role
+from zsq_export.planning.schemes import Scheme
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
 from zsq_export.backends.tflite_edge.run import LiteRtRunner
 
 FLOAT_TOLERANCE = 1e-5
+WIDE_SLACK = 1.02
+"""Float32 holds no more than 8 bits beyond the 16."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -68,6 +71,23 @@ def test_integers_at_both_ends(name: str) -> None:
     step = next(item.qparams.scale[0] for item in made.tensors if item.tensor == "y")
     feeds = random_feeds(graph, batch=1)
     assert np.abs(run(qdq, feeds)["y"] - runner.run(feeds)["y"]).max() <= 1.001 * case.steps * step
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_wide_integers(name: str) -> None:
+    case = CASES[name]
+    graph = case.build()
+    backend = TfliteEdge().configured(TargetOptions(scheme=Scheme.INT16X8))
+    made = plan(graph, backend.placement())
+    qdq = graph.clone()
+    InsertQdq(made)(qdq)
+    runner = LiteRtRunner(backend._emitted(qdq), threads=1)
+    steps = {item.tensor: item.qparams.scale[0] for item in made.tensors if item.role is Role.ACTIVATION}
+    step = steps.get("y", max(steps.values(), default=0.0))
+    feeds = random_feeds(graph, batch=1)
+    expected, found = run(qdq, feeds)["y"], runner.run(feeds)["y"]
+    tolerance = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    assert np.abs(expected - found).max() <= max(WIDE_SLACK * case.wide_steps * step, tolerance)
 
 
 def test_there_are_enough_cases() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import onnx_ir as ir
 import torch
 from torch import Tensor
 
@@ -68,7 +67,7 @@ class Simulation:
             if any(use.node in nodes for use in item.uses)
         }
 
-    def result(self, plan: Plan, nodes: dict[str, ir.Node]) -> Rounded:
+    def result(self, plan: Plan) -> Rounded:
         """The plan with what was learned, and the integers."""
         integers = {
             name: weight.integers().detach().cpu().contiguous().numpy().astype(container(weight.qparams.dtype))
@@ -79,7 +78,7 @@ class Simulation:
             tensors=tuple(self._learned(item) for item in plan.tensors),
             bias_corrections=self._corrections(plan),
         )
-        return Rounded(plan=replace(learned, tensors=settle_biases(learned, nodes)), integers=integers)
+        return Rounded(plan=replace(learned, tensors=settle_biases(learned)), integers=integers)
 
     def _learned(self, item: TensorPlan) -> TensorPlan:
         scales = item.qparams.scale
