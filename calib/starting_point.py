@@ -13,6 +13,7 @@ from zsq_export.calib.convention import assume_convention, detect_convention
 from zsq_export.calib.conventions import value_range
 from zsq_export.calib.field_scale import fit_field_scale
 from zsq_export.calib.synthesis import PictureInput, field_inputs, normalise, picture_input, prior_pictures
+from zsq_export.calib.tails import FIELD_TAIL_MARGIN, TAIL_MARGIN
 from zsq_export.graph.prepared import InputInfo, PreparedModel
 from zsq_export.preprocessing import ChannelOrder, Preprocessing
 
@@ -48,6 +49,11 @@ class StartingPoint:
     def is_picture(self) -> bool:
         """Whether the variable is bounded by 0..1."""
         return self.picture is not None
+
+    @property
+    def tail_margin(self) -> float:
+        """Share by which extremes seen on these inputs are to be widened."""
+        return TAIL_MARGIN if self.is_picture else FIELD_TAIL_MARGIN
 
     def inputs(self) -> FloatArray:
         """The arrays that the model takes: float32, axis 0 the samples."""

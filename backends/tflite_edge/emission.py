@@ -329,7 +329,7 @@ class Emission:
         return self.reshaped(self._permuted(tensor, order, source), sizes, source)
 
     def _spread(self, tensor: Tensor, pieces: list[Axis], wanted: Axis, source: str) -> Tensor | None:
-        """DEPTH_TO_SPACE, if the order asks for just that: (n h) w r (s c) -> (n h) r w (s c) with r = s. It has no int16."""
+        """DEPTH_TO_SPACE, if that is the order: (n h) w r (s c) -> (n h) r w (s c) with r = s. It has no int16."""
         if (
             tensor.element is Element.INT16
             or len(pieces) != 4

@@ -10,7 +10,7 @@ from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm, with_e
 from zsq_export.calib.bn_inversion.runs import drive_to_classes, match_statistics
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
 from zsq_export.calib.starting_point import starting_point
-from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
+from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepared import PreparedModel
@@ -56,14 +56,14 @@ class BnInversionCalibrator:
             seen = collect_statistics(model.folded, {start.input_name: driven.inputs}, tensors=behind)
             statistics = with_extremes(model, statistics, seen)
         return CalibrationResult(
-            statistics=widen_tails(model, statistics, {start.input_name: start.value_range}),
+            statistics=widen_tails(model, statistics, {start.input_name: start.value_range}, start.tail_margin),
             inputs={start.input_name: matched.inputs},
             preprocessing=start.preprocessing,
             provenance=Provenance(
                 calibrator=self.name,
                 seed=request.seed,
                 samples=len(matched.inputs),
-                settings=(*settings.described(), ("tail margin", f"{TAIL_MARGIN:g}")),
+                settings=(*settings.described(), ("tail margin", f"{start.tail_margin:g}")),
                 final_losses=(
                     ("batchnorm", matched.batchnorm),
                     *((("class", driven.evidence),) if driven is not None else ()),

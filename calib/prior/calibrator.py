@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort, Provenance
 from zsq_export.calib.starting_point import starting_point_of
-from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
+from zsq_export.calib.tails import widen_tails
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepared import PreparedModel
 
@@ -30,12 +30,14 @@ class PriorCalibrator:
             for index, info in enumerate(model.inputs)
         ]
         inputs = {start.input_name: start.inputs() for start in starts}
+        margin = max(start.tail_margin for start in starts)
         request.progress("gathering statistics", None)
         return CalibrationResult(
             statistics=widen_tails(
                 model,
                 collect_statistics(model.folded, inputs),
                 {start.input_name: start.value_range for start in starts},
+                margin,
             ),
             inputs=inputs,
             preprocessing=next((start.preprocessing for start in starts if start.preprocessing), None),
@@ -43,7 +45,7 @@ class PriorCalibrator:
                 calibrator=self.name,
                 seed=request.seed,
                 samples=samples,
-                settings=(("tail margin", f"{TAIL_MARGIN:g}"),),
+                settings=(("tail margin", f"{margin:g}"),),
                 notes=tuple(note for start in starts for note in start.notes),
             ),
         )

@@ -1,4 +1,4 @@
-"""ConvTranspose as a convolution that computes every phase of the output, and DEPTH_TO_SPACE that puts them in place (a transpose for 16 bits).
+"""ConvTranspose: a convolution computes every phase of the output, DEPTH_TO_SPACE (16 bits: a transpose) places them.
 
 TRANSPOSE_CONV wants the output shape with the batch in it, as a constant, so it cannot serve an open batch.
 """
