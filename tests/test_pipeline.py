@@ -146,19 +146,31 @@ def test_one_calibration_serves_all_targets(digits_model: Any, tmp_path: Path, m
 
 
 def test_stopping_after_calibration_and_after_planning_changes_nothing(
-    digits_model: Any, converted: Path, saved: Path, tmp_path: Path
+    digits_model: Any, converted: Path, saved: Path, real: CalibrationOptions, tmp_path: Path
 ) -> None:
     plan = zsq_export.plan(digits_model.path, target="openvino", saved_calibration=saved)
     (tmp_path / "plan.json").write_text(plan_to_json(plan))
     direct = contents(converted / "openvino")
-    for name, given in {"both": {"saved_calibration": saved}, "plan": {}}.items():
+    for name, given in {"both": {"saved_calibration": saved}, "plan": {"calibration": real}}.items():
         zsq_export.convert(
             digits_model.path, targets=["openvino"], output=tmp_path / name, saved_plan=tmp_path / "plan.json", **given
         )
         resumed = contents(tmp_path / name)
         for file in ("model.xml", "model.bin", "qdq.onnx", "plan.json"):
             assert resumed[file] == direct[file], file
-    assert zsq_export.read_artifact(tmp_path / "plan").manifest.calibration.calibrator == "none"
+
+
+def test_a_plan_that_rounds_without_inputs_needs_no_calibration(
+    digits_model: Any, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "calibrate", lambda *_: pytest.fail("calibrated"))
+    nearest = PlanOptions(rounding="nearest")
+    plan = zsq_export.plan(digits_model.path, target="openvino", saved_calibration=saved, planning=nearest)
+    (tmp_path / "plan.json").write_text(plan_to_json(plan))
+    zsq_export.convert(
+        digits_model.path, targets=["openvino"], output=tmp_path / "out", saved_plan=tmp_path / "plan.json"
+    )
+    assert zsq_export.read_artifact(tmp_path / "out").manifest.calibration.calibrator == "none"
 
 
 def test_an_edited_plan_is_obeyed(digits_model: Any, saved: Path, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ Progress = Callable[[str, float | None], None]
 """Called with what is being done and the fraction done (None: unknown)."""
 
 _EQUALIZED = ("equalized", "yes")
+_BEST_ROUNDING = "gptq"
+"""Of those that take seconds: measured in docs/decisions/0003-rounding.md."""
 
 
 def silent(_message: str, _done: float | None) -> None:
@@ -130,7 +132,7 @@ def _fill(
         rounded.plan,
         qdq,
         backend,
-        _effective_options(conversion, backend),
+        _effective_options(conversion, backend, plan),
     )
 
 
@@ -155,7 +157,8 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
             raise TargetUnavailableError(f"the runtime of target {backend.name} is missing", hint=probe.hint)
     if conversion.saved_calibration is None and conversion.saved_plan is None:
         get_calibrator(conversion.calibration.calibrator)
-    get_rounding(conversion.planning.rounding)
+    if conversion.planning.rounding is not None:
+        get_rounding(conversion.planning.rounding)
     for target in conversion.targets:
         check_destination(conversion.destination(target), overwrite=conversion.overwrite)
     return backends
@@ -202,7 +205,8 @@ def equalize(prepared: PreparedModel) -> PreparedModel:
 
 def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> Plan:
     """The plan for one target from the statistics."""
-    options = replace(options, equalized=calibrated.equalized)
+    rounding = options.rounding or (_BEST_ROUNDING if calibrated.result.inputs else "nearest")
+    options = replace(options, equalized=calibrated.equalized, rounding=rounding)
     plan = make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
     return replace(plan, settings=backend.options.settings())
 
@@ -259,12 +263,15 @@ def _calibrated(conversion: Conversion, progress: Progress) -> Calibrated:
     if conversion.saved_calibration is not None:
         return resume(conversion.model, conversion.saved_calibration)
     if conversion.saved_plan is not None:
-        return _without_statistics(conversion, _load_plan(conversion.saved_plan))
+        return _for_plan(conversion, _load_plan(conversion.saved_plan), progress)
     return calibrate(conversion.model, conversion.calibration, progress)
 
 
-def _without_statistics(conversion: Conversion, plan: Plan) -> Calibrated:
-    """A plan holds all ranges, so that it needs no calibration."""
+def _for_plan(conversion: Conversion, plan: Plan, progress: Progress) -> Calibrated:
+    """A plan holds all ranges; inputs are made anew only where it says to round the weights by them."""
+    if get_rounding(plan.rounding).needs_inputs:
+        options = replace(conversion.calibration, equalize=plan.equalized)
+        return calibrate(conversion.model, options, progress)
     prepared = prepare_model(conversion.model)
     preprocessing = conversion.calibration.preprocessing
     result = CalibrationResult(statistics={}, inputs={}, preprocessing=preprocessing, provenance=provenance_of_plan())
@@ -304,14 +311,15 @@ def _load_plan(path: Path) -> Plan:
         raise PlanError(f"cannot read the plan {path}: {error}", hint="make one with `zsq-export plan`") from error
 
 
-def _effective_options(conversion: Conversion, backend: Backend) -> tuple[tuple[str, str], ...]:
+def _effective_options(conversion: Conversion, backend: Backend, plan: Plan) -> tuple[tuple[str, str], ...]:
     """The options that had an effect, for the manifest; what was read from a file is called so."""
     planning = conversion.planning
     calibrated, planned = conversion.saved_calibration is None, conversion.saved_plan is None
+    inputs_made = planned or get_rounding(plan.rounding).needs_inputs
     return (
         *(
             conversion.calibration.described()
-            if calibrated and planned
+            if calibrated and inputs_made
             else (("calibration", "none" if calibrated else "given"),)
         ),
         *(
@@ -320,7 +328,7 @@ def _effective_options(conversion: Conversion, backend: Backend) -> tuple[tuple[
                 ("bias_correction", "yes" if planning.bias_correction else "no"),
                 ("weights_bits", str(planning.weights_bits or "default")),
                 ("activations_bits", str(planning.activations_bits or "default")),
-                ("rounding", planning.rounding),
+                ("rounding", planning.rounding or "by inputs"),
             )
             if planned
             else (("plan", "given"),)

@@ -62,3 +62,10 @@ def test_what_it_does_not_look_at() -> None:
     ]
     graph = model(nodes, constants, inputs={"x": ("N", 2, 6, 6)}, outputs=["a", "b", "c"])
     assert [input_length(item) for item in graph.graph] == [None, None, None]
+
+
+def test_a_mean_far_above_the_deviation_costs_no_precision() -> None:
+    graph = model([node("MatMul", ["x", "w"], "y", name="dense")], {"w": weights(6, 3)}, inputs={"x": ("N", 6)})
+    x = (1000 + 0.01 * RNG.standard_normal((200, 6))).astype(np.float32)
+    found = collect_covariances(graph, {"x": x}, list(graph.graph))["dense"].matrix
+    np.testing.assert_allclose(found, expected(x[None].astype(np.float64)), rtol=0.02, atol=1e-7)

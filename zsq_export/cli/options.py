@@ -207,7 +207,10 @@ def parse_activation_bits(text: str | None) -> int | None:
 PLANNING_NAMES = (
     "range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits", "rounding", "rounding_steps",
 )  # fmt: skip
-_ROUNDING_HELP = "How weights are rounded: nearest, squant (no data, fast) or adaround (learned, slow, few bits)."
+_ROUNDING_HELP = (
+    "How weights are rounded: nearest, squant (no inputs, fast), gptq (seconds) or adaround (learned, slow, few bits). "
+    "[default: gptq, or nearest without inputs]"
+)
 """Parameters that a saved plan makes meaningless."""
 
 
@@ -233,7 +236,7 @@ def planning_options(command: Command) -> Command:
         type=click.IntRange(2, 8),
         help="At least so many for the first and the last layer. [default: 8]",
     )
-    @click.option("--rounding", default="nearest", show_default=True, metavar="NAME", help=_ROUNDING_HELP)
+    @click.option("--rounding", metavar="NAME", help=_ROUNDING_HELP)
     @click.option("--rounding-steps", type=click.IntRange(min=1), help="Descent per block, where rounding is learned.")
     @functools.wraps(command)
     def wrapped(
@@ -243,7 +246,7 @@ def planning_options(command: Command) -> Command:
         weights_bits: int | None,
         activations_bits: str | None,
         edge_bits: int | None,
-        rounding: str,
+        rounding: str | None,
         rounding_steps: int | None,
         **rest: Any,
     ) -> Any:

@@ -20,7 +20,7 @@ from zsq_export.execution.collect import run_in_bounded_batches
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.topology import float_weight, int_attribute, ints_attribute, is_op
 
-ROWS = 8192
+ROWS = 4096
 """Input vectors looked at per op, spread evenly over the samples and chosen at random within each batch."""
 
 LARGEST_VECTOR = 2560
@@ -79,13 +79,17 @@ def collect_covariances(
 
 
 class _Moments:
-    """Sums of the input vectors of one node and of their products."""
+    """Sums of the input vectors of one node and of their products, both taken from a pivot near the mean.
+
+    Without it a mean much larger than the deviation would leave nothing of the covariance in float32.
+    """
 
     def __init__(self, node: ir.Node, rows_per_sample: float) -> None:
         self._node = node
         self._rows_per_sample = rows_per_sample
         self._rng = np.random.default_rng(0)
         self._count = 0
+        self._pivot: torch.Tensor | None = None
         self._sum: torch.Tensor | float = 0.0
         self._products: torch.Tensor | float = 0.0
 
@@ -96,13 +100,16 @@ class _Moments:
         rows = max(1, int(self._rows_per_sample * len(activation)))
         vectors = torch.from_numpy(_vectors(self._node, activation, rows, self._rng))
         by_group = vectors.transpose(0, 1)
+        if self._pivot is None:
+            self._pivot = by_group.mean(dim=1, keepdim=True)
+        by_group = by_group - self._pivot
         self._count += len(vectors)
-        self._sum = self._sum + by_group.sum(dim=1).double()
-        self._products = self._products + (by_group.transpose(1, 2) @ by_group).double()
+        self._sum = self._sum + by_group.sum(dim=1)
+        self._products = self._products + by_group.transpose(1, 2) @ by_group
 
     def covariance(self) -> InputCovariance:
-        mean = torch.as_tensor(self._sum) / self._count
-        centred = torch.as_tensor(self._products) / self._count - mean[:, :, None] * mean[:, None, :]
+        mean = torch.as_tensor(self._sum).double() / self._count
+        centred = torch.as_tensor(self._products).double() / self._count - mean[:, :, None] * mean[:, None, :]
         return InputCovariance(node=str(self._node.name), matrix=centred.numpy())
 
 
@@ -134,7 +141,8 @@ def _windows(node: ir.Node, activation: FloatArray) -> FloatArray:
     pads = ints_attribute(node, "pads", (0,) * (2 * rank))
     strides = ints_attribute(node, "strides", (1,) * rank)
     dilations = ints_attribute(node, "dilations", (1,) * rank)
-    padded = np.pad(activation, [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:], strict=True)])
+    around = [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:], strict=True)]
+    padded = np.pad(activation, around) if any(pads) else activation
     spans = tuple((side - 1) * step + 1 for side, step in zip(kernel, dilations, strict=True))
     everywhere = sliding_window_view(padded, spans, axis=tuple(range(2, 2 + rank)))
     steps = [slice(None), slice(None), *(slice(None, None, s) for s in (*strides, *dilations))]

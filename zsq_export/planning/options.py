@@ -42,7 +42,8 @@ class PlanOptions:
         layer_bits: exceptions for single layers (mixed precision).
         weight_estimator: how the scale of a weight follows from its values; None: the extremes at 8 bits, the least
             squared error below.
-        rounding: registered name of how weights are rounded.
+        rounding: registered name of how weights are rounded; None: the best that takes seconds (``gptq`` where the
+            calibration holds inputs, else ``nearest``).
         rounding_steps: of gradient descent per block, for a rounding that learns; None: its default.
     """
 
@@ -54,7 +55,7 @@ class PlanOptions:
     edge_bits: int = FULL_WIDTH
     layer_bits: tuple[LayerBits, ...] = ()
     weight_estimator: RangeEstimator | None = None
-    rounding: str = "nearest"
+    rounding: str | None = None
     rounding_steps: int | None = None
 
     def activation_estimator(self, spec: QuantSpec) -> RangeEstimator:

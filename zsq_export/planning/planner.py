@@ -55,7 +55,7 @@ def make_plan(
         scheme=table.scheme,
         model_sha256=prepared.source.sha256,
         equalized=options.equalized,
-        rounding=options.rounding,
+        rounding=options.rounding or "nearest",
         tensors=tuple(_in_graph_order(model, tensors)),
         float_ops=tuple(placement.float_ops),
         bias_corrections=bias_corrections(model, tensors, statistics) if options.bias_correction else (),

@@ -64,6 +64,8 @@ class Rounding(Protocol):
 
     name: str
     summary: str
+    needs_inputs: bool
+    """Whether it works on the inputs of a calibration, so that a plan alone does not say the integers."""
 
     def obstacle(self, request: RoundingRequest) -> str | None:
         """Why it cannot work here, as one sentence; None if it can."""

@@ -10,6 +10,7 @@ class NearestRounding:
 
     name = "nearest"
     summary = "each weight to its nearest integer"
+    needs_inputs = False
 
     def obstacle(self, request: RoundingRequest) -> str | None:
         """Works everywhere."""

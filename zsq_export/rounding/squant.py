@@ -20,6 +20,7 @@ class SquantRounding:
 
     name = "squant"
     summary = "flips roundings until errors cancel per kernel and channel (SQuant); no data, under a second"
+    needs_inputs = False
 
     def obstacle(self, request: RoundingRequest) -> str | None:
         """Works everywhere."""

@@ -17,6 +17,7 @@ class AdaroundRounding:
 
     name = "adaround"
     summary = "learns rounding, scales and biases block by block on the synthetic inputs; minutes, for few bits"
+    needs_inputs = True
 
     def __init__(self, settings: AdaroundSettings | None = None) -> None:
         self.settings = settings or AdaroundSettings()
