@@ -17,9 +17,9 @@ TAIL_MARGIN = 0.05
 output SQNR where nothing clips."""
 
 FIELD_TAIL_MARGIN = 1.0
-"""The same for inputs that are no ordinary pictures: how heavy their tails are is unknown. Real speech features reach 1.5
-to 7 times as far as fields with the first BatchNorm's mean and deviation do; one bit of resolution buys MLPerf Tiny's
-keyword spotting 7 dB of output SQNR (18.1 -> 25.2, top-1 90.0 -> 91.2 %)."""
+"""The same for inputs that are no ordinary pictures: how heavy their tails are is unknown. Real speech features reach
+1.5 to 7 times as far as fields with the first BatchNorm's mean and deviation do; one bit of resolution buys MLPerf
+Tiny's keyword spotting 7 dB of output SQNR (18.1 -> 25.2, top-1 90.0 -> 91.2 %)."""
 
 Interval = tuple[float, float]
 
