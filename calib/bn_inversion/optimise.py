@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zsq_export.calib.bn_inversion.adam import Adam
 from zsq_export.calib.bn_inversion.objective import NormTarget, batchnorm_loss
 from zsq_export.calib.bn_inversion.settings import InversionSettings
 from zsq_export.execution.torch_executor import TorchExecutor
@@ -70,11 +71,10 @@ def invert(
     """
     variable = start.detach().clone(memory_format=torch.preserve_format).requires_grad_(True)
     peak = settings.learning_rate * problem.unit
-    optimiser = torch.optim.Adam([variable], lr=peak, betas=(0.9, 0.99))
+    optimiser = Adam(variable)
     classes: Tensor | None = None
     losses = FinalLosses(batchnorm=math.nan, evidence=math.nan)
     for step, rate in enumerate(_cosine(settings.steps, peak)):
-        optimiser.param_groups[0]["lr"] = rate
         trace = problem.executor(
             {problem.input_name: problem.to_input(variable)}, taps=[target.input_name for target in problem.targets]
         )
@@ -85,10 +85,10 @@ def invert(
             if classes is None:
                 classes = torch.randint(scores.shape[1], (len(scores),), generator=generator).to(scores.device)
             evidence = functional.cross_entropy(scores, classes)
-        optimiser.zero_grad(set_to_none=True)
+        variable.grad = None
         (statistics + settings.class_weight * evidence).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
         with torch.no_grad():
+            optimiser.step(rate)
             problem.project(variable)
         losses = FinalLosses(batchnorm=float(statistics.detach()), evidence=float(evidence.detach()))
         progress((step + 1) / settings.steps)

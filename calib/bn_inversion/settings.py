@@ -65,6 +65,6 @@ LARGEST_BATCH_ELEMENTS = 6.0e7
 
 SETTINGS = {
     Effort.FAST: InversionSettings(samples=48, inverted=48, batch=48, steps=12, budget=2.0e8),
-    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=20, budget=2.0e9),
+    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9),
     Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11),
 }
