@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from zsq_export.artifact import MANIFEST_NAME, Artifact, Manifest, check_destination
 from zsq_export.atomic import AtomicFolder
@@ -22,8 +24,9 @@ from zsq_export.calib.registry import get_calibrator
 from zsq_export.calib.saved import load_calibration
 from zsq_export.errors import PlanError, TargetUnavailableError, UsageError
 from zsq_export.graph.prepare import prepare_model
-from zsq_export.graph.prepared import PreparedModel
+from zsq_export.graph.prepared import BatchNormStatistics, PreparedModel
 from zsq_export.options import CalibrationOptions
+from zsq_export.passes.absorb_bias import AbsorbBias
 from zsq_export.passes.correct_bias import CorrectBias
 from zsq_export.passes.equalize import Equalize
 from zsq_export.passes.insert_qdq import InsertQdq
@@ -197,10 +200,26 @@ def resume(model: Path, saved_calibration: Path) -> Calibrated:
 
 
 def equalize(prepared: PreparedModel) -> PreparedModel:
-    """The same model with channel ranges evened out between neighbouring layers, in its folded form."""
-    folded = prepared.folded.clone()
-    Equalize()(folded)
-    return replace(prepared, folded=folded)
+    """The same model with channel ranges evened out between neighbouring layers and high biases absorbed (folded form).
+
+    The BatchNorms' gamma and beta follow: they say what leaves the layers that they were folded into.
+    """
+    folded, equalizer = prepared.folded.clone(), Equalize()
+    equalizer(folded)
+    outputs = {node.name: str(node.outputs[0].name) for node in prepared.with_batchnorm.graph}
+    scaled = tuple(_divided(norm, equalizer.factors.get(outputs[norm.node])) for norm in prepared.batchnorms)
+    absorber = AbsorbBias({outputs[norm.node]: (norm.beta, norm.gamma) for norm in scaled})
+    absorber(folded)
+    lowered = tuple(
+        replace(norm, beta=norm.beta - absorber.absorbed.get(outputs[norm.node], np.float32(0))) for norm in scaled
+    )
+    return replace(prepared, folded=folded, batchnorms=lowered)
+
+
+def _divided(norm: BatchNormStatistics, factor: NDArray[np.float64] | None) -> BatchNormStatistics:
+    if factor is None:
+        return norm
+    return replace(norm, gamma=(norm.gamma / factor).astype(np.float32), beta=(norm.beta / factor).astype(np.float32))
 
 
 def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> Plan:

@@ -71,6 +71,8 @@ class Equalize(ir.passes.InPlacePass):
     def __init__(self, clip_rule: ClipRule = ClipRule.KEEP) -> None:
         super().__init__()
         self.clip_rule = clip_rule
+        self.factors: dict[str, Array] = {}
+        """After a run: output of a first convolution -> what each of its channels was divided by."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Applies the rules."""
@@ -81,6 +83,7 @@ class Equalize(ir.passes.InPlacePass):
                 break
         for layer in {id(layer): layer for pair in pairs for layer in (pair.first, pair.second)}.values():
             _store(editor, layer)
+        self.factors = {str(pair.first.node.outputs[0].name): pair.factor for pair in pairs}
         for pair in pairs:
             if pair.clip is not None:
                 _limit_per_channel(editor, pair.clip, pair.factor)

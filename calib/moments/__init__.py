@@ -1,0 +1,1 @@
+"""Tensor statistics derived from BatchNorm parameters alone: no input, no forward pass."""
