@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -103,6 +103,23 @@ class SegmentedExecutor:
         cuts.append(len(steps))
         return tuple(self._segment(first, last, crossing) for first, last in pairwise(cuts))
 
+    def whole(self, exits: Sequence[str]) -> Segment:
+        """The whole graph as one segment that gives any of its tensors.
+
+        Raises:
+            ModelError: a tensor is not in the graph.
+        """
+        missing = [name for name in exits if name not in self._program.slots]
+        if missing:
+            raise ModelError(f"tensor '{missing[0]}' is not in the graph")
+        return Segment(
+            first=0,
+            last=len(self._program.steps),
+            entries=tuple(self._program.inputs),
+            exits=tuple(exits),
+            nodes=tuple(step.node.name for step in self._program.steps),
+        )
+
     def run(self, segment: Segment, entries: Mapping[str, Tensor], patches: Patches) -> dict[str, Tensor]:
         """Computes the exits of a segment.
 
@@ -115,7 +132,7 @@ class SegmentedExecutor:
             ModelError: a node refuses its inputs.
         """
         values: dict[int, Tensor] = dict(self._program.constants)
-        values.update({self._program.slots[name]: tensor for name, tensor in entries.items()})
+        values.update({self._program.slots[name]: self._placed(tensor) for name, tensor in entries.items()})
         for step in self._program.steps[segment.first : segment.last]:
             arguments = [values[slot] if slot >= 0 else None for slot in step.inputs]
             for index, argument in enumerate(arguments):
@@ -129,6 +146,10 @@ class SegmentedExecutor:
             tensors = (result,) if isinstance(result, Tensor) else result
             values.update({slot: tensor for slot, tensor in zip(step.outputs, tensors, strict=False) if slot >= 0})
         return {name: values[self._program.slots[name]] for name in segment.exits}
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.to(self.device)
+        return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
     def _crossing(self) -> list[set[str]]:
         """After each step: the computed tensors that a later step reads."""

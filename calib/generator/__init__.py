@@ -1,0 +1,1 @@
+"""A small generator network, trained per model, that makes inputs with the stored BatchNorm statistics."""
