@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import onnx_ir as ir
@@ -38,6 +38,7 @@ class Probe:
         device: model of the CPU or GPU.
         int8_hardware: the vector or matrix int8 extension found ("avx512_vnni", ...), "" if none or unknown.
         hint: what to do where it is not available.
+        lowers: files can be made here; False where already that takes the device.
     """
 
     available: bool
@@ -45,6 +46,7 @@ class Probe:
     device: str
     int8_hardware: str = ""
     hint: str = ""
+    lowers: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,32 @@ class ExecutedOp:
     op_type: str
     precision: str
     macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """A place in a QDQ model that breaks a rule of a target.
+
+    Attributes:
+        rule: short name of the rule.
+        node: name of the node, as in the file.
+        op_type: of the node.
+        message: what is wrong there, and what would be right.
+    """
+
+    rule: str
+    node: str
+    op_type: str
+    message: str
+
+
+@runtime_checkable
+class RuleChecker(Protocol):
+    """A backend that can judge a QDQ model that somebody else made."""
+
+    def check_rules(self, model: ir.Model) -> tuple[Violation, ...]:
+        """Every violation of the target's rules, in graph order."""
+        ...
 
 
 class Runner(Protocol):
@@ -121,6 +149,8 @@ class Backend(Protocol):
 
         Raises:
             TargetUnavailableError: the runtime that is needed to lower is missing.
+            KernelMissingError: a node has no kernel as it is quantized; the pipeline gives it back to float, one at a
+                time, and tries again.
         """
         ...
 

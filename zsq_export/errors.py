@@ -36,6 +36,19 @@ class UnsupportedOpError(ModelError):
     """An operator (or an attribute value of one) that this part of the project does not implement."""
 
 
+class KernelMissingError(ModelError):
+    """A target's compiler has no kernel for nodes as they are typed.
+
+    Args:
+        message: what the compiler says.
+        nodes: names that it mentions; those that are quantized can be given back to float.
+    """
+
+    def __init__(self, message: str, *, nodes: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.nodes = nodes
+
+
 class CalibrationError(ZsqError):
     """The calibrator cannot work on this model, or a saved calibration does not belong to it."""
 

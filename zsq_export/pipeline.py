@@ -22,7 +22,7 @@ from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import CalibrationResult
 from zsq_export.calib.registry import get_calibrator
 from zsq_export.calib.saved import load_calibration
-from zsq_export.errors import PlanError, TargetUnavailableError, UsageError
+from zsq_export.errors import KernelMissingError, PlanError, TargetUnavailableError, UsageError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import BatchNormStatistics, PreparedModel
 from zsq_export.options import CalibrationOptions
@@ -31,6 +31,7 @@ from zsq_export.passes.correct_bias import CorrectBias
 from zsq_export.passes.equalize import Equalize
 from zsq_export.passes.insert_qdq import InsertQdq
 from zsq_export.planning.check import check_plan
+from zsq_export.planning.fallback import give_back
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
@@ -127,16 +128,15 @@ def _fill(
     plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
     rounded = round_plan(conversion, calibrated, plan, progress)
     progress(f"lowering for {backend.name}", None)
-    qdq = insert_qdq(calibrated.prepared, rounded.plan, rounded.integers)
-    return fill_artifact(
-        folder,
-        calibrated.prepared,
-        calibrated.result,
-        rounded.plan,
-        qdq,
-        backend,
-        _effective_options(conversion, backend, plan),
-    )
+    options = _effective_options(conversion, backend, plan)
+    plan = rounded.plan
+    while True:
+        qdq = insert_qdq(calibrated.prepared, plan, rounded.integers)
+        try:
+            return fill_artifact(folder, calibrated.prepared, calibrated.result, plan, qdq, backend, options)
+        except KernelMissingError as error:
+            plan = give_back(plan, calibrated.prepared.folded, error)
+            progress(f"no kernel for {plan.float_ops[-1].node}, which stays float; lowering again", None)
 
 
 def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
@@ -158,6 +158,8 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
         probe = backend.probe()
         if not probe.runtime:
             raise TargetUnavailableError(f"the runtime of target {backend.name} is missing", hint=probe.hint)
+        if not probe.lowers:
+            raise TargetUnavailableError(f"the target {backend.name} cannot be built for here", hint=probe.hint)
     if conversion.saved_calibration is None and conversion.saved_plan is None:
         get_calibrator(conversion.calibration.calibrator)
     if conversion.planning.rounding is not None:

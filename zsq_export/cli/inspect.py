@@ -15,6 +15,7 @@ from zsq_export.cli.wording import size
 
 if TYPE_CHECKING:
     from zsq_export.inspection import Inspection, TargetFit, TensorSummary
+    from zsq_export.inspection_of_qdq import QdqInspection
 
 
 @click.command(short_help="Say what a model is and what would stay float.")
@@ -22,15 +23,41 @@ if TYPE_CHECKING:
 @target_option(multiple=True, required=False)
 @console_options
 def command(*, model: Path, targets: tuple[str, ...], console: Console) -> None:
-    """Say what MODEL is, which calibrators apply, and what each target would leave in float."""
-    from zsq_export.inspection import inspect_model
+    """Say what MODEL is, which calibrators apply, and what each target would leave in float.
 
+    Of a model that is quantized already: where it breaks the rules of each target that has some.
+    """
+    from zsq_export.graph.quantized import is_quantized
+    from zsq_export.graph.reading import read_proto
+    from zsq_export.inspection import inspect_model
+    from zsq_export.inspection_of_qdq import inspect_qdq
+
+    if is_quantized(read_proto(model)):
+        quantized = inspect_qdq(model, targets)
+        payload = asdict(quantized) | {"op_counts": dict(quantized.op_counts)}
+        console.result(lambda: payload, lambda: _print_quantized(quantized, console))
+        return
     inspection = inspect_model(model, targets)
     console.result(lambda: _payload(inspection), lambda: _print(inspection, console))
 
 
 def _payload(inspection: Inspection) -> dict[str, Any]:
     return asdict(inspection) | {"op_counts": dict(inspection.op_counts)}
+
+
+def _print_quantized(inspection: QdqInspection, console: Console) -> None:
+    producer = inspection.producer or "?"
+    console.say(f"{inspection.file}: {size(inspection.size)}, opset {inspection.opset}, by {producer}, quantized")
+    console.say(f"  ops: {', '.join(f'{count} {op}' for op, count in inspection.op_counts)}")
+    for report in inspection.targets:
+        if report.problem:
+            console.say(f"{report.name}: {report.problem}")
+            continue
+        kinds = Counter(item.rule for item in report.violations)
+        found = ", ".join(f"{count} {rule}" for rule, count in kinds.most_common())
+        console.say(f"{report.name}: {found or 'no rule is broken'}")
+        for item in report.violations:
+            console.say(f"  {item.node} ({item.op_type}): {item.message} [{item.rule}]")
 
 
 def _print(inspection: Inspection, console: Console) -> None:

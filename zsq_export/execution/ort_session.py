@@ -48,9 +48,10 @@ class OrtSession:
         threads: int | None = None,
         optimize: bool = True,
     ) -> None:
-        options = _options(threads, optimize)
+        options = _options(threads)
         with _one_line_errors("ONNX Runtime cannot load the model"), tempfile.TemporaryDirectory() as scratch:
             proto, folder = _proto_and_folder(model, Path(scratch))
+            options.graph_optimization_level = _optimization(proto, optimize)
             _add_outputs(proto, taps)
             if folder is not None:
                 options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder))
@@ -85,7 +86,7 @@ class OrtSession:
         return {name: found[name] if name in found else feeds[name] for name in self._names}
 
 
-def _options(threads: int | None, optimize: bool) -> ort.SessionOptions:
+def _options(threads: int | None) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
     options.use_deterministic_compute = True
@@ -93,9 +94,16 @@ def _options(threads: int | None, optimize: bool) -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     # Spinning workers would take the cores away from the numpy and PyTorch code that runs between two calls.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    level = ort.GraphOptimizationLevel
-    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     return options
+
+
+def _optimization(proto: onnx.ModelProto, optimize: bool) -> ort.GraphOptimizationLevel:
+    """ONNX Runtime 1.32 rewrites QDQ models with 8-bit floats to something else: they run as they are written."""
+    level = ort.GraphOptimizationLevel
+    if not optimize:
+        return level.ORT_DISABLE_ALL
+    float8 = any(tensor.data_type == onnx.TensorProto.FLOAT8E4M3FN for tensor in proto.graph.initializer)
+    return level.ORT_DISABLE_ALL if float8 else level.ORT_ENABLE_ALL
 
 
 def _proto_and_folder(model: ir.Model | bytes | Path, scratch: Path) -> tuple[onnx.ModelProto, Path | None]:

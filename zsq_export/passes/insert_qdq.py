@@ -12,17 +12,23 @@ from numpy.typing import NDArray
 
 from zsq_export.errors import PlanError
 from zsq_export.graph.opset import upgrade_opset
-from zsq_export.graph.topology import constant_value, node_by_name, value_by_name
+from zsq_export.graph.topology import constant_value, node_by_name, static_shape, value_by_name
 from zsq_export.passes.editing import Editor
 from zsq_export.planning.plan import Plan, Role, TensorPlan
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.linear import quantize
 from zsq_export.quantization.qparams import QParams
 
+_OPSET_OF_FLOAT8 = 19
 _OPSET_OF_WIDE_TYPES = 21
 _IN_OPSET_17 = frozenset({QuantDtype.INT8, QuantDtype.UINT8, QuantDtype.INT32})
 _IR_TYPES: dict[QuantDtype, ir.DataType] = {dtype: ir.DataType[dtype.name] for dtype in QuantDtype}
-_FOUR_BIT = {QuantDtype.INT4: ml_dtypes.int4, QuantDtype.UINT4: ml_dtypes.uint4}
+_IN_OPSET_19 = _IN_OPSET_17 | {QuantDtype.FLOAT8E4M3FN}
+_STORED = {
+    QuantDtype.INT4: ml_dtypes.int4,
+    QuantDtype.UINT4: ml_dtypes.uint4,
+    QuantDtype.FLOAT8E4M3FN: ml_dtypes.float8_e4m3fn,
+}
 
 
 class InsertQdq(ir.passes.InPlacePass):
@@ -34,7 +40,7 @@ class InsertQdq(ir.passes.InPlacePass):
     3. WEIGHT and BIAS: an integer initializer and a DequantizeLinear. The float initializer goes when nobody reads it.
     4. ACTIVATION of fewer bits than its type has: a Clip of the integers between the two.
     5. int32 has no zero-point input: ONNX Runtime wants it absent or zero.
-    6. 16-bit and 4-bit types raise the model to operator set 21, the first that has them.
+    6. 16-bit and 4-bit types and blocks raise the model to operator set 21, 8-bit floats to 19: the first with them.
     """
 
     def __init__(self, plan: Plan, rounded: Mapping[str, NDArray[np.integer[Any]]] | None = None) -> None:
@@ -50,8 +56,8 @@ class InsertQdq(ir.passes.InPlacePass):
             PlanError: the plan names a node, slot or tensor that the model does not have, or an integer type that the
                 role does not allow.
         """
-        if any(item.qparams.dtype not in _IN_OPSET_17 for item in self.plan.tensors):
-            upgrade_opset(model, _OPSET_OF_WIDE_TYPES)
+        if (opset := _needed_opset(self.plan)) is not None:
+            upgrade_opset(model, opset)
         editor = Editor(model)
         nodes, values = node_by_name(model), value_by_name(model)
         for item in self.plan.tensors:
@@ -61,6 +67,14 @@ class InsertQdq(ir.passes.InPlacePass):
             slots = [_slot(nodes, item, use.node, use.input_index) for use in item.uses]
             _insert(editor, item, values[item.tensor], slots, self.rounded.get(item.tensor))
         return editor.result()
+
+
+def _needed_opset(plan: Plan) -> int | None:
+    """The first operator set that has all types of the plan, where that is not the usual one."""
+    used = {item.qparams.dtype for item in plan.tensors}
+    if used - _IN_OPSET_19 or any(item.qparams.block is not None for item in plan.tensors):
+        return _OPSET_OF_WIDE_TYPES
+    return _OPSET_OF_FLOAT8 if used - _IN_OPSET_17 else None
 
 
 def _slot(nodes: dict[str, ir.Node], item: TensorPlan, name: str, index: int) -> tuple[ir.Node, int]:
@@ -95,7 +109,7 @@ def _insert(
 
 def _activation_pair(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Value:
     name = item.tensor
-    scale, zero_point, attributes = _parameters(editor, item.qparams, name)
+    scale, zero_point, attributes = _parameters(editor, item.qparams, value)
     quantized = editor.node("QuantizeLinear", [value, scale, zero_point], like=value, value_name=f"{name}_quantized",
                             node_name=f"{name}_QuantizeLinear", attributes=attributes)  # fmt: skip
     quantized.outputs[0].type = ir.TensorType(_IR_TYPES[item.qparams.dtype])
@@ -127,7 +141,7 @@ def _constant(editor: Editor, item: TensorPlan, value: ir.Value, rounded: NDArra
                         hint="plan it as activation")  # fmt: skip
     integers = _as_stored(quantize(array, item.qparams) if rounded is None else rounded, item.qparams.dtype)
     stored = editor.constant(integers, f"{item.tensor}_quantized", _IR_TYPES[item.qparams.dtype])
-    scale, zero_point, attributes = _parameters(editor, item.qparams, item.tensor)
+    scale, zero_point, attributes = _parameters(editor, item.qparams, value)
     node = _dequantize(editor, stored, value, item, (scale, zero_point), attributes)
     _prepend(editor.graph, [node])
     return node.outputs[0]
@@ -149,12 +163,15 @@ def _dequantize(
 
 
 def _parameters(
-    editor: Editor, qparams: QParams, name: str
+    editor: Editor, qparams: QParams, value: ir.Value
 ) -> tuple[ir.Value, ir.Value | None, dict[str, int | float | list[int] | str]]:
     """Scale and zero point as initializers, and the attributes that both nodes carry."""
-    shape = () if qparams.axis is None else (-1,)
+    shape = _shape_of_scales(qparams, value)
+    name = value.name or ""
     scale = editor.constant(np.array(qparams.scale, dtype=np.float32).reshape(shape), f"{name}_scale")
     attributes: dict[str, int | float | list[int] | str] = {} if qparams.axis is None else {"axis": qparams.axis}
+    if qparams.block is not None:
+        attributes["block_size"] = qparams.block
     if qparams.dtype is QuantDtype.INT32:
         if any(qparams.zero_point):
             raise PlanError(f"tensor {name!r}: an int32 tensor needs zero point 0", hint="edit the plan")
@@ -164,9 +181,18 @@ def _parameters(
     return scale, zero_point, attributes
 
 
+def _shape_of_scales(qparams: QParams, value: ir.Value) -> tuple[int, ...]:
+    if qparams.axis is None:
+        return ()
+    sides = static_shape(value)
+    if qparams.block is None or sides is None:
+        return (-1,)
+    return tuple((side or 0) // (qparams.block if axis == qparams.axis else 1) for axis, side in enumerate(sides))
+
+
 def _as_stored(integers: NDArray[np.integer], dtype: QuantDtype) -> NDArray[np.generic]:
     """Integers in the numpy type that the ONNX tensor is made from."""
-    return integers.astype(_FOUR_BIT.get(dtype, dtype.value))
+    return integers.astype(_STORED.get(dtype, dtype.value))
 
 
 def _make_output(editor: Editor, value: ir.Value, dequantized: ir.Value) -> None:

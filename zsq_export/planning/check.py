@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -55,7 +56,8 @@ def check_plan(plan: Plan, prepared: PreparedModel, table: PlacementTable) -> Pl
         for use in item.uses:
             _check_use(item, use, nodes)
     _check_overlap(plan)
-    for name in [op.node for op in plan.float_ops] + [item.node for item in plan.bias_corrections]:
+    left_float = [op.node for ops in (plan.float_ops, plan.float32_ops) for op in ops]
+    for name in left_float + [item.node for item in plan.bias_corrections]:
         if name not in nodes:
             raise PlanError(f"the model has no node {name!r}", hint=did_you_mean(name, nodes))
     return replace(plan, tensors=settle_biases(plan, nodes))
@@ -98,10 +100,21 @@ def _check_value(item: TensorPlan, value: ir.Value) -> None:
         return
     if shape is None or not -len(shape) <= axis < len(shape):
         raise PlanError(f"tensor {item.tensor!r} has no axis {axis}; its shape is {shape}")
-    if shape[axis] != len(item.qparams.scale):
+    if item.qparams.block is not None:
+        _check_blocks(item, shape, item.qparams.block)
+    elif shape[axis] != len(item.qparams.scale):
         raise PlanError(
             f"tensor {item.tensor!r} has {shape[axis]} slices along axis {axis}, "
             f"but {len(item.qparams.scale)} scales are planned"
+        )
+
+
+def _check_blocks(item: TensorPlan, shape: tuple[int | None, ...], block: int) -> None:
+    elements = math.prod(side or 0 for side in shape)
+    if (shape[item.qparams.axis or 0] or 0) % block or elements != block * len(item.qparams.scale):
+        raise PlanError(
+            f"tensor {item.tensor!r} of shape {shape} has no {len(item.qparams.scale)} blocks of {block} along axis "
+            f"{item.qparams.axis}"
         )
 
 

@@ -19,6 +19,7 @@ from zsq_export.graph.topology import (
 from zsq_export.planning.table import ConstantRule, OpRule, PlacementTable, WeightRule
 
 BIAS_SLOT = 2
+_WIDE_KERNEL = 3
 
 
 def row_or_reason(node: ir.Node, table: PlacementTable) -> OpRule | str:
@@ -27,7 +28,7 @@ def row_or_reason(node: ir.Node, table: PlacementTable) -> OpRule | str:
     if rule is None:
         return table.float_reason(node.op_type)
     obstacle = _weight_obstacle(node, rule.weight) if has_weight_rule(node, rule) else _operand_obstacle(node, rule)
-    return obstacle or rule
+    return obstacle or _size_obstacle(node, rule) or rule
 
 
 def has_weight_rule(node: ir.Node, rule: OpRule) -> bool:
@@ -81,9 +82,33 @@ def _weight_obstacle(node: ir.Node, weight: WeightRule | None) -> str:
         return "its input is a constant"
     if not weight.grouped and int_attribute(node, "group", 1) != 1:
         return "the target has no integer kernel for groups here"
-    if weight_axis(node) is None:
+    axis = weight_axis(node)
+    if axis is None:
         return "its weight is a vector"
-    return _gemm_obstacle(node)
+    return _block_obstacle(array.shape, axis, weight) or _gemm_obstacle(node)
+
+
+def _block_obstacle(shape: tuple[int, ...], axis: int, weight: WeightRule) -> str:
+    block = weight.spec.block
+    if block is None or (len(shape) == 2 and shape[1 - axis] % block == 0):
+        return ""
+    return f"its weight does not divide into blocks of {block}"
+
+
+def _size_obstacle(node: ir.Node, rule: OpRule) -> str:
+    weight = float_weight(node)
+    if rule.size is None or weight is None:
+        return ""
+    few = f"fewer than {rule.size.channels}"
+    if not is_op(node, "Conv", "ConvTranspose"):
+        return f"its weight has {few} rows or columns" if min(weight.shape[-2:]) < rule.size.channels else ""
+    if rule.size.first_layer and (value := node.inputs[0]) is not None and value.is_graph_input():
+        return ""
+    group = int_attribute(node, "group", 1)
+    channels = (weight.shape[0], weight.shape[1] * group)
+    if min(weight.shape[2:], default=1) >= _WIDE_KERNEL and not any(side % rule.size.multiple for side in channels):
+        return ""
+    return f"it has {few} channels" if min(channels) < rule.size.channels else ""
 
 
 def _gemm_obstacle(node: ir.Node) -> str:

@@ -15,6 +15,7 @@ from zsq_export.planning.placement import Placement
 from zsq_export.planning.plan import Role, TensorPlan, Use
 from zsq_export.planning.table import BiasRule, WeightRule
 from zsq_export.quantization.bias import bias_qparams
+from zsq_export.quantization.blocks import blocked_qparams
 from zsq_export.quantization.qparams import FloatArray, QParams
 from zsq_export.quantization.weights import weight_qparams, widen_for_bias
 
@@ -23,7 +24,7 @@ _MATRIX_RANK = 2
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """One weighted node: what it reads, and with which input scale."""
+    """One weighted node: what it reads, and with which input scale (1 where it reads floats)."""
 
     node: ir.Node
     weight: WeightRule
@@ -100,7 +101,11 @@ def _weight_plan(sharing: list[_Reader], options: PlanOptions) -> TensorPlan:
     axes = {_channel_axis(reader.node) for reader in sharing}
     spec = max((reader.weight.spec for reader in sharing), key=lambda spec: spec.width)
     estimator = options.estimator_of_weight(spec)
-    qparams = weight_qparams(array, spec, axes.pop() if len(axes) == 1 else None, estimator)
+    axis = axes.pop() if len(axes) == 1 else None
+    if spec.block is not None and axis is not None:
+        qparams = blocked_qparams(array, spec, (axis + 1) % _MATRIX_RANK)
+    else:
+        qparams = weight_qparams(array, replace(spec, block=None), axis, estimator)
     for reader in sharing:
         bias = reader.int_bias
         if bias is not None and reader.input_scale and len(bias) in (1, len(qparams.scale)):

@@ -50,6 +50,7 @@ def place(model: ir.Model, table: PlacementTable, widths: Widths | None = None) 
            the rule of light stems is in the way.
         2. An op that is computed inside the weighted op before it reads that slot in float.
         3. A pass-through op takes part if all readers of all its outputs read quantized; its tensors share a scale.
+           A sandwiched op takes part on the same condition, and shares none.
         4. With outputs in scope, the Q/DQ comes after the fused activation; a pass-through op that reads only such
            tensors takes part, too.
 
@@ -104,7 +105,7 @@ class _Placer:
         rule = self.rows.get(node)
         if rule is None or self._is_inside(node):
             return
-        if rule.scale_rule is ScaleRule.AGNOSTIC:
+        if rule.scale_rule in (ScaleRule.AGNOSTIC, ScaleRule.SANDWICHED):
             self._pass_through(node, rule)
             return
         spec = rule.activation or self.table.activation
@@ -112,7 +113,7 @@ class _Placer:
         if rule.fuses_into and fused is None:
             self.reasons[node] = f"it is not computed inside a quantized {' or '.join(rule.fuses_into)} before it"
             return
-        for slot in data_slots(node, rule):
+        for slot in data_slots(node, rule) if rule.scope is not Scope.WEIGHT else ():
             if slot != fused and _is_behind(node.inputs[slot], rule.only_behind):
                 self._read(node, slot, spec)
         if has_weight_rule(node, rule):
@@ -134,6 +135,10 @@ class _Placer:
             self.reasons[node] = "not everything that is computed from it reads integers"
             return
         specs = [self.result.specs[value.name or ""] for value in outputs]
+        if rule.scale_rule is ScaleRule.SANDWICHED:
+            for slot in data_slots(node, rule):
+                self._read(node, slot, rule.activation or self.table.activation)
+            return
         self._join(node, rule, strictest(specs))
 
     def _join(self, node: ir.Node, rule: OpRule, spec: QuantSpec) -> None:

@@ -76,6 +76,7 @@ class Plan:
         bias_corrections: see there.
         scheme: how weights and activations are stored.
         settings: further options of the target, as (name, text) pairs.
+        float32_ops: where the target runs what is not quantized in float16, the ops that must not, with reasons.
         rounding: registered name of how the weights are rounded.
     """
 
@@ -87,5 +88,6 @@ class Plan:
     bias_corrections: tuple[BiasCorrection, ...] = ()
     scheme: Scheme = Scheme.INT8
     settings: tuple[tuple[str, str], ...] = ()
+    float32_ops: tuple[FloatOp, ...] = ()
     rounding: str = "nearest"
     schema_version: int = PLAN_SCHEMA_VERSION

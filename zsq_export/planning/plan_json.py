@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -22,9 +23,9 @@ __all__ = ["check_plan", "plan_from_json", "plan_to_json"]
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _PLAN_KEYS = frozenset({"schema_version", "target", "model_sha256", "equalized", "tensors", "float_ops"})
-_PLAN_OPTIONS = frozenset({"scheme", "settings", "bias_corrections", "rounding"})
+_PLAN_OPTIONS = frozenset({"scheme", "settings", "float32_ops", "bias_corrections", "rounding"})
 _TENSOR_KEYS = frozenset({"tensor", "role", "dtype", "scale", "zero_point", "uses"})
-_TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output", "bits"})
+_TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output", "bits", "block"})
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -38,7 +39,8 @@ def plan_to_json(plan: Plan) -> str:
         "equalized": plan.equalized,
         "rounding": plan.rounding,
         "tensors": [_tensor_to_raw(tensor) for tensor in plan.tensors],
-        "float_ops": [{"node": op.node, "op_type": op.op_type, "reason": op.reason} for op in plan.float_ops],
+        "float_ops": [asdict(op) for op in plan.float_ops],
+        "float32_ops": [asdict(op) for op in plan.float32_ops],
         "bias_corrections": [
             {"node": item.node, "delta": [_short(value) for value in item.delta]} for item in plan.bias_corrections
         ],
@@ -71,6 +73,9 @@ def plan_from_json(text: str) -> Plan:
         rounding=members["rounding"].text() if "rounding" in members else "nearest",
         tensors=tuple(_tensor(value) for value in members["tensors"].items()),
         float_ops=tuple(_float_op(value) for value in members["float_ops"].items()),
+        float32_ops=tuple(_float_op(value) for value in members["float32_ops"].items())
+        if "float32_ops" in members
+        else (),
         bias_corrections=tuple(_correction(value) for value in corrections.items()),
         scheme=_choice(members["scheme"], Scheme) if "scheme" in members else Scheme.INT8,
         settings=_pairs(members["settings"]) if "settings" in members else (),
@@ -94,6 +99,7 @@ def _tensor_to_raw(plan: TensorPlan) -> dict[str, Any]:
     options = {
         "axis": qparams.axis,
         "bits": qparams.bits,
+        "block": qparams.block,
         "narrow_range": qparams.narrow_range,
         "as_output": plan.as_output,
     }
@@ -122,6 +128,7 @@ def _qparams(place: JsonValue, members: dict[str, JsonValue]) -> QParams:
             axis=members["axis"].integer() if "axis" in members else None,
             narrow_range="narrow_range" in members and members["narrow_range"].flag(),
             bits=members["bits"].integer() if "bits" in members else None,
+            block=members["block"].integer() if "block" in members else None,
         )
     except ValueError as error:
         raise PlanError(f"plan: {place.path} ({members['tensor'].text()!r}): {error}") from error

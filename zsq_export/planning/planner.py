@@ -10,6 +10,7 @@ from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import constant_value, value_by_name
 from zsq_export.planning.activations import activation_qparams
 from zsq_export.planning.bias_correction import bias_corrections
+from zsq_export.planning.half import float32_ops
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.parameters import constant_plans, parameter_plans
 from zsq_export.planning.placement import Placement, place
@@ -58,6 +59,7 @@ def make_plan(
         rounding=options.rounding or "nearest",
         tensors=tuple(_in_graph_order(model, tensors)),
         float_ops=tuple(placement.float_ops),
+        float32_ops=float32_ops(model, statistics) if table.half else (),
         bias_corrections=bias_corrections(model, tensors, statistics) if options.bias_correction else (),
     )
 

@@ -14,6 +14,7 @@ class Scope(StrEnum):
 
     INPUTS = "inputs"
     INPUTS_AND_OUTPUT = "inputs and output"
+    WEIGHT = "weight only"
 
 
 class BiasRule(StrEnum):
@@ -27,12 +28,14 @@ class ScaleRule(StrEnum):
     """Constraint between the quantized tensors of one op.
 
     AGNOSTIC ops (MaxPool, Reshape, Concat, ...) never start a quantization: they take part if all that is computed
-    from them is read quantized, and then their inputs and outputs share one scale.
+    from them is read quantized, and then their inputs and outputs share one scale. SANDWICHED ops (AveragePool)
+    take part under the same condition, but compute new values, so that input and output have scales of their own.
     """
 
     FREE = "free"
     ONE_SCALE = "one scale for all inputs and outputs"
     AGNOSTIC = "passes its input's quantization through, never starts one"
+    SANDWICHED = "reads integers where all that reads its result does"
 
 
 class ConstantRule(StrEnum):
@@ -67,6 +70,21 @@ class WeightRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SizeLimit:
+    """Layers too small to gain from integers stay float.
+
+    Attributes:
+        channels: fewest input and output channels of a convolution, and fewest rows and columns of a weight matrix.
+        multiple: a convolution with a kernel of 3 or more on a side is exempt if its channels are multiples of this.
+        first_layer: a convolution that reads a graph input is exempt.
+    """
+
+    channels: int
+    multiple: int
+    first_layer: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpRule:
     """One row of a table.
 
@@ -86,6 +104,7 @@ class OpRule:
         only_behind: activations are read quantized only where one of these op types computed them; () any.
         bias_add: an Add of a constant vector that alone follows a product with a constant matrix is its bias.
         fuses_activation: a fused activation behind the op is computed inside, its result is what gets Q/DQ.
+        size: which of these ops are too small.
     """
 
     op_types: tuple[str, ...]
@@ -102,6 +121,7 @@ class OpRule:
     only_behind: tuple[str, ...] = ()
     bias_add: bool = False
     fuses_activation: bool = True
+    size: SizeLimit | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +165,7 @@ class PlacementTable:
         scheme: that the table is for; a target has a table per scheme.
         weight_widths, activation_widths: bits that can be asked for instead of those of the rows' types
             (``options.FLOAT_BITS``: activations may stay float).
+        half: what is not quantized runs in float16, but for what overflows there (``Plan.float32_ops``).
     """
 
     target: str
@@ -158,6 +179,7 @@ class PlacementTable:
     scheme: Scheme = Scheme.INT8
     weight_widths: frozenset[int] = frozenset({FULL_WIDTH})
     activation_widths: frozenset[int] = frozenset({FULL_WIDTH})
+    half: bool = False
 
     def rule(self, op_type: str) -> OpRule | None:
         """The row of an op type, or None."""

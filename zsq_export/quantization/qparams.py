@@ -17,12 +17,14 @@ class QParams:
     """``real = scale * (q - zero_point)``; ONNX QuantizeLinear semantics.
 
     Attributes:
-        scale: one float32 value (axis is None) or one per slice of ``axis``; > 0 and finite.
+        scale: one float32 value (axis is None), one per slice of ``axis``, or one per block; > 0 and finite.
         zero_point: as many integers as there are scales.
         dtype: integer type of q.
-        axis: channel axis, or None for one scale per tensor.
+        axis: channel axis, or None for one scale per tensor; with blocks the axis that they divide.
         narrow_range: −127 (int8) instead of −128 is the smallest q.
         bits: only so many bits of the type are used; None: all.
+        block: elements along ``axis`` that share a scale; the scales then lie as in an array of the tensor's shape with
+            that axis divided by ``block``. None: no blocks.
     """
 
     scale: tuple[float, ...]
@@ -31,10 +33,13 @@ class QParams:
     axis: int | None = None
     narrow_range: bool = False
     bits: int | None = None
+    block: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.scale) != len(self.zero_point) or (self.axis is None and len(self.scale) != 1):
             raise ValueError(f"{len(self.scale)} scales, {len(self.zero_point)} zero points, axis {self.axis}")
+        if self.block is not None and (self.block < 1 or self.axis is None):
+            raise ValueError(f"blocks of {self.block} along axis {self.axis}")
         if not all(np.isfinite(s) and s > 0 for s in self.scale):
             raise ValueError("every scale must be positive and finite")
         if self.bits is not None and not 2 <= self.bits < self.dtype.bits:

@@ -16,9 +16,19 @@ EMPTY_RANGE_SCALE = 1.0
 """Scale of a tensor that was only ever zero; zero is exact under any scale."""
 
 
-def as_scale(value: float) -> float:
-    """``value`` as a usable float32 scale: never zero, never denormal, never infinite."""
-    return float(np.float32(min(max(value, SMALLEST_SCALE), float(np.finfo(np.float32).max))))
+def as_scale(value: float, *, half: bool = False) -> float:
+    """``value`` as a usable float32 scale: never zero, never denormal, never infinite.
+
+    Args:
+        value: what the range asks for.
+        half: take the next float16 number that is not smaller, so that the range stays covered. Beyond float16's
+            largest number the scale stays as it is.
+    """
+    scale = np.float32(min(max(value, SMALLEST_SCALE), float(np.finfo(np.float32).max)))
+    if not half or scale > np.finfo(np.float16).max:
+        return float(scale)
+    rounded = np.float16(scale)
+    return float(rounded if rounded >= scale else np.nextafter(rounded, np.float16(np.inf)))
 
 
 def qparams_from_range(minimum: float, maximum: float, spec: QuantSpec) -> QParams:
@@ -42,9 +52,9 @@ def qparams_from_range(minimum: float, maximum: float, spec: QuantSpec) -> QPara
         scale, zero_point = EMPTY_RANGE_SCALE, _middle(spec) if spec.symmetric else min(max(0, low), high)
     elif spec.symmetric:
         zero_point = _middle(spec)
-        scale = as_scale(max(-bottom / (zero_point - low), top / (high - zero_point)))
+        scale = as_scale(max(-bottom / (zero_point - low), top / (high - zero_point)), half=spec.half_scale)
     else:
-        scale = as_scale((top - bottom) / (high - low))
+        scale = as_scale((top - bottom) / (high - low), half=spec.half_scale)
         zero_point = min(max(round(low - bottom / scale), low), high)
     return QParams(
         scale=(scale,), zero_point=(zero_point,), dtype=spec.dtype, narrow_range=spec.narrow_range, bits=spec.bits

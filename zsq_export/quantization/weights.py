@@ -49,7 +49,8 @@ def weight_qparams(
     channels = [qparams_from_range(float(a), float(b), spec) for a, b in zip(low, high, strict=True)]
     scale = np.array([channel.scale[0] for channel in channels], dtype=np.float32)
     alive = (low != 0) | (high != 0)
-    scale[~alive] = np.median(scale[alive]) if alive.any() else EMPTY_RANGE_SCALE
+    typical = float(np.median(scale[alive])) if alive.any() else EMPTY_RANGE_SCALE
+    scale[~alive] = as_scale(typical, half=spec.half_scale)
     return QParams(
         scale=tuple(float(s) for s in scale),
         zero_point=tuple(channel.zero_point[0] for channel in channels),
