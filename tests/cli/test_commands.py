@@ -229,3 +229,16 @@ def test_a_saved_convention_is_read_back(here: Run, artifact: Path, model: Path,
     assert (work / "again" / "preprocessing.json").read_text() == (artifact / "preprocessing.json").read_text()
     both = here("convert", model.name, *RANDOM, "--preprocessing", spec, "--mean", "0.5", "--std", "1")
     assert "exclude each other" in both.error()
+
+
+def test_inspect_judges_a_quantized_model(here: Run, model: Path, work: Path) -> None:
+    assert here("convert", model.name, *RANDOM, "-o", "out").code == 0
+    said = here("inspect", "out/qdq.onnx", "-t", "tensorrt", "-t", "openvino")
+    assert said.code == 0
+    assert "zero-point" in said.err
+    assert "openvino: it has no rules" in said.err
+    found = json.loads(here("inspect", "out/qdq.onnx", "--json").out)
+    assert {report["name"] for report in found["targets"]} == {"tensorrt", "tensorrt-rtx"}
+    violation = found["targets"][0]["violations"][0]
+    assert violation["node"]
+    assert violation["rule"]

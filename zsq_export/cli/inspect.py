@@ -27,11 +27,14 @@ def command(*, model: Path, targets: tuple[str, ...], console: Console) -> None:
 
     Of a model that is quantized already: where it breaks the rules of each target that has some.
     """
+    from zsq_export.backends.registry import get_backend
     from zsq_export.graph.quantized import is_quantized
     from zsq_export.graph.reading import read_proto
     from zsq_export.inspection import inspect_model
     from zsq_export.inspection_of_qdq import inspect_qdq
 
+    for name in targets:
+        get_backend(name)
     if is_quantized(read_proto(model)):
         quantized = inspect_qdq(model, targets)
         payload = asdict(quantized) | {"op_counts": dict(quantized.op_counts)}
