@@ -57,6 +57,8 @@ def inspect_qdq(path: Path, targets: tuple[str, ...] = ()) -> QdqInspection:
         UsageError: there is no such target.
         ModelError: the model cannot be read.
     """
+    for name in targets:
+        get_backend(name)
     proto, model = read_proto(path), load_quantized(path)
     reports = [_report(name, model) for name in targets or backend_names()]
     return QdqInspection(
