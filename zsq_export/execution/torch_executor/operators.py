@@ -12,6 +12,7 @@ from zsq_export.execution.torch_executor import (  # noqa: F401
     normalization,
     padding,
     pooling,
+    quantization,
     reduction,
     resize,
     shape,
