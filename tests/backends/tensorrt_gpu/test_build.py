@@ -12,7 +12,7 @@ from digits import DigitsModel
 from onnx_graphs import model, node, proto, weights, write
 from trt_engines import built_layers, needs_rtx, precision_of, quantized, rtx
 
-from zsq_export import CalibrationOptions, TargetOptions, convert
+from zsq_export import CalibrationOptions, PlanOptions, TargetOptions, convert
 from zsq_export.backends.options import ShapeRanges
 from zsq_export.backends.registry import get_backend
 from zsq_export.backends.tensorrt_gpu.rules import check_rules
@@ -160,3 +160,16 @@ def test_without_a_gpu_it_does_not_run(
     lines = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(lines) == 1
     assert "NVIDIA GPU" in lines[0]
+
+
+def test_rounding_methods_leave_floats_and_blocks_alone(digits_model: DigitsModel, tmp_path: Path) -> None:
+    for scheme, rounding in ((Scheme.INT8, "squant"), (Scheme.FP8, "nearest")):
+        convert(
+            digits_model.path,
+            targets=["tensorrt-rtx"],
+            output=tmp_path / scheme.value,
+            calibration=CalibrationOptions(calibrator="random"),
+            planning=PlanOptions(rounding="squant"),
+            target_options=TargetOptions(scheme=scheme),
+        )
+        assert json.loads((tmp_path / scheme.value / "plan.json").read_text())["rounding"] == rounding
