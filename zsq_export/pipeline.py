@@ -128,8 +128,8 @@ def _fill(
     plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
     rounded = round_plan(conversion, calibrated, plan, progress)
     progress(f"lowering for {backend.name}", None)
-    options = _effective_options(conversion, backend, plan)
     plan = rounded.plan
+    options = _effective_options(conversion, backend, plan)
     while True:
         qdq = insert_qdq(calibrated.prepared, plan, rounded.integers)
         try:
