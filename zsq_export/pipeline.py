@@ -228,6 +228,10 @@ def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> 
     """The plan for one target from the statistics."""
     rounding = options.rounding or (_BEST_ROUNDING if calibrated.result.inputs else "nearest")
     options = replace(options, equalized=calibrated.equalized, rounding=rounding)
+    if options.average_bits is not None:
+        from zsq_export.mixed.choose import choose_layer_bits
+
+        options = choose_layer_bits(calibrated.prepared, calibrated.result.inputs, backend.placement(), options)
     plan = make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
     return replace(plan, settings=backend.options.settings())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -62,7 +64,7 @@ class GeneratorCalibrator:
                     problem,
                     settings,
                     min(settings.batch, settings.samples - index * settings.batch),
-                    lambda done, index=index: request.progress("training a generator", (index + done) / batches),
+                    _share(request, index, batches),
                 )
                 for index in range(batches)
             ]
@@ -85,8 +87,6 @@ class GeneratorCalibrator:
         )
 
     def _settings(self, model: PreparedModel, request: CalibrationRequest) -> GeneratorSettings:
-        from dataclasses import replace
-
         settings = SETTINGS[request.effort]
         settings = replace(settings, samples=request.samples) if request.samples is not None else settings
         values = value_by_name(model.with_batchnorm)
@@ -117,6 +117,10 @@ class GeneratorCalibrator:
             strided=strided_convolutions(cut),
             conditional=self.conditional and scores is not None,
         )
+
+
+def _share(request: CalibrationRequest, index: int, batches: int) -> Callable[[float], None]:
+    return lambda done: request.progress("training a generator", (index + done) / batches)
 
 
 class ConditionalGeneratorCalibrator(GeneratorCalibrator):

@@ -20,6 +20,7 @@ Command = Callable[..., Any]
 
 EFFORTS = ("fast", "balanced", "thorough")
 DEVICES = ("cpu", "cuda")
+BUDGETS = ("size", "macs")
 RANGE_ESTIMATORS = ("min-max", "mean-min-max", "percentile", "mse")
 """Spelled out here, so that --help imports neither NumPy nor ONNX; a test compares them with the enumerations."""
 
@@ -206,6 +207,7 @@ def parse_activation_bits(text: str | None) -> int | None:
 
 PLANNING_NAMES = (
     "range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits", "rounding", "rounding_steps",
+    "average_bits", "average_over",
 )  # fmt: skip
 _ROUNDING_HELP = (
     "How weights are rounded: nearest, squant (no inputs, fast), gptq (seconds) or adaround (learned, slow, few bits). "
@@ -236,6 +238,14 @@ def planning_options(command: Command) -> Command:
         type=click.IntRange(2, 8),
         help="At least so many for the first and the last layer. [default: 8]",
     )
+    @click.option(
+        "--average-bits",
+        type=click.FloatRange(2, 8),
+        help="Mixed precision: bits per weight on average, chosen layer by layer.",
+    )
+    @click.option(
+        "--average-over", default="size", show_default=True, type=click.Choice(BUDGETS), help="What they are bits of."
+    )
     @click.option("--rounding", metavar="NAME", help=_ROUNDING_HELP)
     @click.option("--rounding-steps", type=click.IntRange(min=1), help="Descent per block, where rounding is learned.")
     @functools.wraps(command)
@@ -246,18 +256,25 @@ def planning_options(command: Command) -> Command:
         weights_bits: int | None,
         activations_bits: str | None,
         edge_bits: int | None,
+        average_bits: float | None,
+        average_over: str,
         rounding: str | None,
         rounding_steps: int | None,
         **rest: Any,
     ) -> Any:
         from dataclasses import replace
 
-        from zsq_export.planning.options import PlanOptions
+        from zsq_export.planning.options import Budget, PlanOptions
         from zsq_export.quantization.estimators import RangeEstimator
 
         bits = parse_activation_bits(activations_bits)
         options = PlanOptions(
-            weights_bits=weights_bits, activations_bits=bits, rounding=rounding, rounding_steps=rounding_steps
+            average_bits=average_bits,
+            budget=Budget(average_over),
+            weights_bits=weights_bits,
+            activations_bits=bits,
+            rounding=rounding,
+            rounding_steps=rounding_steps,
         )
         if edge_bits is not None:
             options = replace(options, edge_bits=edge_bits)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from zsq_export.quantization.dtypes import FULL_WIDTH, QuantSpec
 from zsq_export.quantization.estimators import RangeEstimator
 
 FLOAT_BITS = 32
 """Activation bits that mean: leave them in float."""
+
+
+class Budget(StrEnum):
+    """What an average of bits is taken over: weights (size), or multiply-accumulates (work)."""
+
+    SIZE = "size"
+    MACS = "macs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,8 @@ class PlanOptions:
         activations_bits: 2 to 8, or ``FLOAT_BITS``; None: the target's own type.
         edge_bits: the first and the last layer, and the outputs, get at least so many bits.
         layer_bits: exceptions for single layers (mixed precision).
+        average_bits: choose the bits of each weight so that they are so many on average; None: all alike.
+        budget: what that average is taken over.
         weight_estimator: how the scale of a weight follows from its values; None: the extremes at 8 bits, the least
             squared error below.
         rounding: registered name of how weights are rounded; None: the best that takes seconds (``gptq`` where the
@@ -54,6 +64,8 @@ class PlanOptions:
     activations_bits: int | None = None
     edge_bits: int = FULL_WIDTH
     layer_bits: tuple[LayerBits, ...] = ()
+    average_bits: float | None = None
+    budget: Budget = Budget.SIZE
     weight_estimator: RangeEstimator | None = None
     rounding: str | None = None
     rounding_steps: int | None = None

@@ -1,0 +1,1 @@
+"""Mixed precision: which layer gets how many bits, within a budget."""
