@@ -10,6 +10,9 @@ from typing import Any
 
 from zsq_export.errors import UsageError
 
+PREPROCESSING_PROPERTY = "zsq_export.preprocessing"
+"""Metadata property of a QDQ model that holds the input convention as JSON, for targets that store it in their file."""
+
 
 class ChannelOrder(StrEnum):
     """Order of the colour planes that the model expects."""

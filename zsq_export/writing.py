@@ -26,6 +26,7 @@ from zsq_export.graph.source import source_size
 from zsq_export.graph.topology import static_shape
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_to_json
+from zsq_export.preprocessing import PREPROCESSING_PROPERTY
 from zsq_export.version import package_version, version
 
 
@@ -44,6 +45,8 @@ def fill_artifact(
         TargetUnavailableError: the runtime that is needed to lower is missing.
         OSError: a file cannot be written.
     """
+    if calibration.preprocessing is not None:
+        qdq.metadata_props[PREPROCESSING_PROPERTY] = calibration.preprocessing.to_json()
     save_model(qdq, folder / QDQ_NAME)
     lowered = _lower(backend, qdq, plan, folder)
     (folder / PLAN_NAME).write_text(plan_to_json(plan))

@@ -13,6 +13,7 @@ from zsq_export.errors import UsageError
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.schemes import Scheme
 from zsq_export.planning.table import PlacementTable
+from zsq_export.preprocessing import PREPROCESSING_PROPERTY
 
 MODEL_NAME = "model.tflite"
 
@@ -107,5 +108,7 @@ class TfliteEdge:
         from zsq_export.backends.tflite_edge.metadata import metadata_of
         from zsq_export.backends.tflite_edge.writer import to_bytes
 
-        graph = lower_graph(model, self.settings).graph
-        return to_bytes(graph, metadata=metadata_of(graph, model.metadata_props.get("zsq_export.preprocessing", "")))
+        lowered = lower_graph(model, self.settings)
+        return to_bytes(
+            lowered.graph, metadata=metadata_of(lowered, model.metadata_props.get(PREPROCESSING_PROPERTY, ""))
+        )

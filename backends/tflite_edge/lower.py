@@ -11,14 +11,17 @@ import zsq_export.backends.tflite_edge.ops  # noqa: F401  (registers the handler
 from zsq_export.backends.options import IoLayout, IoType, Profile
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Graph, Op, Port, Tensor
+from zsq_export.backends.tflite_edge.kernels import slow_ops
 from zsq_export.backends.tflite_edge.qdq import operand, qparams_of
 from zsq_export.backends.tflite_edge.registry import HANDLERS, NoIntegerKernelError
+from zsq_export.backends.tflite_edge.runtime import runtime_version
 from zsq_export.backends.tflite_edge.settings import TfliteSettings
 from zsq_export.backends.tflite_edge.shapes import sizes_of
 from zsq_export.backends.tflite_edge.steps import Step, make_steps
 from zsq_export.backends.tflite_edge.views import NHWC, identity, ordered
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import is_op
+from zsq_export.planning.schemes import Scheme
 
 _BORDER_OPS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 _LISTED = 8
@@ -58,8 +61,9 @@ def lower_graph(model: ir.Model, settings: TfliteSettings) -> Lowered:
     for value in model.graph.inputs:
         if not value.is_initializer():
             _bring_in(emission, value, settings)
+    slow = slow_ops(runtime_version()) if _prefers_float(settings) else frozenset()
     for step in steps:
-        _emit(emission, step)
+        _emit(emission, step, slow)
     for value in model.graph.outputs:
         _bring_out(emission, value, settings)
     graph = emission.graph
@@ -71,12 +75,27 @@ def lower_graph(model: ir.Model, settings: TfliteSettings) -> Lowered:
     return Lowered(graph=graph, islands=islands)
 
 
-def _emit(emission: Emission, step: Step) -> None:
+def _emit(emission: Emission, step: Step, slow: frozenset[str]) -> None:
+    if step.integer and _is_slow(step, slow):
+        emission.islands.append((step.node, "its int8 kernel is slow"))
+        step = step.in_float()
     try:
         step.handler.emit(step, emission)
     except NoIntegerKernelError as error:
         emission.islands.append((step.node, str(error)))
         step.handler.emit(step.in_float(), emission)
+
+
+def _prefers_float(settings: TfliteSettings) -> bool:
+    """With 16-bit activations nothing is delegated, so that islands would win nothing."""
+    return settings.profile is Profile.CPU and settings.scheme is Scheme.INT8
+
+
+def _is_slow(step: Step, slow: frozenset[str]) -> bool:
+    """Products of two activations are told by their weight, everything else by its name."""
+    if step.node.op_type == "MatMul":
+        return bool(slow) and not step.operand(1).is_constant
+    return step.node.op_type in slow
 
 
 def _order(rank: int, settings: TfliteSettings) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.graph import Graph, Port
+from zsq_export.backends.tflite_edge.graph import Port
+from zsq_export.backends.tflite_edge.lower import Lowered
 
 NAME = "zsq_export"
 
@@ -22,22 +23,32 @@ class PortInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class FileInfo:
-    """Inputs and outputs of a file in its own order."""
+    """What a file says of itself.
+
+    Attributes:
+        inputs, outputs: in the file's order.
+        transposes: TRANSPOSE ops left in it.
+        islands: (node, op type, reason) of what was planned in integers and runs in float.
+    """
 
     inputs: tuple[PortInfo, ...]
     outputs: tuple[PortInfo, ...]
+    transposes: int = 0
+    islands: tuple[tuple[str, str, str], ...] = ()
 
 
-def metadata_of(graph: Graph, preprocessing: str) -> tuple[tuple[str, bytes], ...]:
+def metadata_of(lowered: Lowered, preprocessing: str) -> tuple[tuple[str, bytes], ...]:
     """The metadata entry as (name, content).
 
     Args:
-        graph: its ports are described.
+        lowered: its inputs and outputs are described, and what is left in it of transposes and float islands.
         preprocessing: JSON of the input convention, "" where unknown.
     """
     content = {
-        "inputs": [_port(port) for port in graph.inputs],
-        "outputs": [_port(port) for port in graph.outputs],
+        "inputs": [_port(port) for port in lowered.graph.inputs],
+        "outputs": [_port(port) for port in lowered.graph.outputs],
+        "transposes": lowered.transposes,
+        "islands": [list(island) for island in lowered.islands],
         **({"preprocessing": json.loads(preprocessing)} if preprocessing else {}),
     }
     return ((NAME, json.dumps(content, sort_keys=True, separators=(",", ":")).encode()),)
@@ -50,7 +61,13 @@ def read_info(content: bytes) -> FileInfo | None:
         entry = model.Metadata(index)
         if entry.Name() == NAME.encode():
             raw = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-            return FileInfo(inputs=_ports(raw["inputs"]), outputs=_ports(raw["outputs"]))
+            islands = tuple((str(node), str(kind), str(reason)) for node, kind, reason in raw["islands"])
+            return FileInfo(
+                inputs=_ports(raw["inputs"]),
+                outputs=_ports(raw["outputs"]),
+                transposes=int(raw["transposes"]),
+                islands=islands,
+            )
     return None
 
 

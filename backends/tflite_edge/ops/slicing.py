@@ -137,12 +137,23 @@ def gather(step: Step, emission: Emission) -> None:
         raise UnsupportedOpError(f"node {step.name!r} (Gather): target tflite handles a vector of indices or one index")
     consecutive = np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat)))
     if consecutive:
+        if len(flat) == 1:
+            view = _in_front(emission, step, view, axis)
         made = cut(emission, step, view, {axis: (int(flat[0]), len(flat), 1)}, str(step.result().value.name))
     else:
         made = picked(emission, step, view, axis, flat)
     if indices.ndim == 0:
         made = replace(made, axes=tuple(item for index, item in enumerate(made.axes) if index != axis))
     emission.give(step, made)
+
+
+def _in_front(emission: Emission, step: Step, view: View, axis: int) -> View:
+    """The view with this axis stored first, if it was stored last: every n-th element costs more than a transpose."""
+    order = storage_order(view)
+    if order is None or order[-1] != axis or len(view.axes[axis]) != 1:
+        return view
+    front = (axis, *order[:-1])
+    return emission.arrange(view, ordered(view.axes, front), step.name)
 
 
 def picked(emission: Emission, step: Step, view: View, axis: int, indices: NDArray[np.int64]) -> View:
