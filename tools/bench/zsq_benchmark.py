@@ -27,7 +27,7 @@ from zsq_cells import Cell, Protocol, Result, Source
 from zsq_tables import figure, markdown
 
 CALIBRATORS = ("auto", "generator", "moments", "prior", "random", "data")
-ROUNDINGS = ("nearest", "squant", "adaround")
+ROUNDINGS = ("nearest", "squant", "gptq", "adaround")
 BITS = ("w8a8", "w4a8", "w6a6", "w5a5", "w4a4", "w3a3", "w4a32", "w3a32")
 QUICK_NETWORKS = ("ic_resnet8",)
 QUICK_BITS = ("w8a8", "w4a4")
