@@ -41,19 +41,19 @@ def _judge_one(result: Result, results: Sequence[Result]) -> Iterator[Verdict]:
     (network,) = networks.named((result.cell.network,))
     bar, name = network.bar, f"{result.cell.key}"
     if result.cell.effort == "fast":
-        yield _at_most(f"{name} seconds", result.seconds, bar.fast_seconds)
+        yield at_most(f"{name} seconds", result.seconds, bar.fast_seconds)
         return
-    yield _at_most(f"{name} peak GiB", result.peak_gib, PEAK_GIB)
+    yield at_most(f"{name} peak GiB", result.peak_gib, PEAK_GIB)
     if result.cell.folded:
         yield from _folded(result, network, results)
         return
-    yield _at_least(f"{name} top-1", result.top1, bar.top1)
-    yield _at_least(f"{name} agreement", result.agreement, bar.agreement)
-    yield _at_most(f"{name} seconds", result.seconds, bar.seconds)
+    yield at_least(f"{name} top-1", result.top1, bar.top1)
+    yield at_least(f"{name} agreement", result.agreement, bar.agreement)
+    yield at_most(f"{name} seconds", result.seconds, bar.seconds)
     if bar.int8_macs is not None:
-        yield _at_least(f"{name} int8 share of MACs", result.int8_macs, bar.int8_macs)
+        yield at_least(f"{name} int8 share of MACs", result.int8_macs, bar.int8_macs)
     for real in _find(results, replace(result.cell, calibrator="data", seed=0)):
-        yield _at_least(f"{name} SQNR dB", result.sqnr, real.sqnr - SQNR_LOSS_DB)
+        yield at_least(f"{name} SQNR dB", result.sqnr, real.sqnr - SQNR_LOSS_DB)
 
 
 def _folded(result: Result, network: Network, results: Sequence[Result]) -> Iterator[Verdict]:
@@ -61,19 +61,21 @@ def _folded(result: Result, network: Network, results: Sequence[Result]) -> Iter
         return
     for kept in _find(results, replace(result.cell, folded=False)):
         limit = kept.agreement - network.bar.folded_loss
-        yield _at_least(f"{result.cell.key} agreement", result.agreement, limit)
+        yield at_least(f"{result.cell.key} agreement", result.agreement, limit)
 
 
 def _find(results: Sequence[Result], cell: Cell) -> list[Result]:
     return [result for result in results if result.cell == cell]
 
 
-def _at_least(what: str, figure: float | None, limit: float) -> Verdict:
+def at_least(what: str, figure: float | None, limit: float) -> Verdict:
+    """A figure that has to reach a limit; None fails."""
     value = float("-inf") if figure is None else figure
     return Verdict(what=what, figure=value, relation=">=", limit=limit, passed=round(value, 6) >= limit)
 
 
-def _at_most(what: str, figure: float | None, limit: float) -> Verdict:
+def at_most(what: str, figure: float | None, limit: float) -> Verdict:
+    """A figure that must not exceed a limit; None fails."""
     value = float("inf") if figure is None else figure
     return Verdict(what=what, figure=value, relation="<=", limit=limit, passed=round(value, 6) <= limit)
 

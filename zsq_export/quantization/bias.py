@@ -6,7 +6,7 @@ import numpy as np
 
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.qparams import QParams
-from zsq_export.quantization.ranges import as_scale
+from zsq_export.quantization.ranges import SMALLEST_SCALE
 
 
 def bias_qparams(weight: QParams, input_scale: float) -> QParams:
@@ -21,7 +21,7 @@ def bias_qparams(weight: QParams, input_scale: float) -> QParams:
     """
     products = np.float32(input_scale) * np.asarray(weight.scale, dtype=np.float32)
     return QParams(
-        scale=tuple(as_scale(float(p)) for p in products),
+        scale=tuple(np.clip(products, SMALLEST_SCALE, np.finfo(np.float32).max).tolist()),
         zero_point=(0,) * len(weight.scale),
         dtype=QuantDtype.INT32,
         axis=None if weight.axis is None else 0,

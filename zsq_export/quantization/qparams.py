@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,12 +41,12 @@ class QParams:
             raise ValueError(f"{len(self.scale)} scales, {len(self.zero_point)} zero points, axis {self.axis}")
         if self.block is not None and (self.block < 1 or self.axis is None):
             raise ValueError(f"blocks of {self.block} along axis {self.axis}")
-        if not all(np.isfinite(s) and s > 0 for s in self.scale):
+        if not all(0 < s < math.inf for s in self.scale):
             raise ValueError("every scale must be positive and finite")
         if self.bits is not None and not 2 <= self.bits < self.dtype.bits:
             raise ValueError(f"{self.bits} bits of {self.dtype.value}: it must be 2 to {self.dtype.bits - 1}")
         low, high = limits_of(self.dtype, narrow_range=False, bits=self.bits)
-        if not all(low <= z <= high for z in self.zero_point):
+        if not low <= min(self.zero_point, default=low) <= max(self.zero_point, default=low) <= high:
             raise ValueError(f"a zero point lies outside {low}..{high}")
 
     @property
