@@ -1,7 +1,7 @@
 """The calibrator ``patch-similarity``: inputs for attention models, which have no BatchNorm statistics to match.
 
-Source: Li et al., "Patch Similarity Aware Data-Free Quantization for Vision Transformers" (PSAQ-ViT), ECCV 2022: on
-real pictures the patches of an attention's output differ, on noise they are alike. The differential entropy of their cosine
+Source: Li et al., "Patch Similarity Aware Data-Free Quantization for Vision Transformers" (PSAQ-ViT), ECCV 2022. On
+real pictures the patches of an attention's output differ, on noise they are alike. The entropy of their cosine
 similarities is raised, together with the evidence of a random class per picture.
 """
 
