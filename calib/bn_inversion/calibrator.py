@@ -76,7 +76,7 @@ class BnInversionCalibrator:
 def _settings(model: PreparedModel, request: CalibrationRequest) -> InversionSettings:
     settings = SETTINGS[request.effort]
     if request.samples is not None:
-        settings = replace(settings, samples=request.samples)
+        settings = replace(settings, samples=request.samples, enough=settings.inverted)
     return settings.fitted(_elements_per_sample(model))
 
 

@@ -20,6 +20,7 @@ class InversionSettings:
         evidence: extra inputs driven to random classes, for the ranges behind the last BatchNorm only.
         class_weight: of their cross-entropy, against 1 for the BatchNorm term.
         budget: upper limit of inverted * steps * (BatchNorm input elements of one sample).
+        enough: inputs that do where ``inverted`` of them would cost more than ``QUICK``.
     """
 
     samples: int
@@ -30,18 +31,22 @@ class InversionSettings:
     evidence: int = 16
     class_weight: float = 1.0
     budget: float
+    enough: int
 
     def fitted(self, elements: int) -> InversionSettings:
         """The same within the budget, for a model with so many BatchNorm input elements per sample.
 
         The cut depends on the model alone, not on the clock, so that the same seed gives the same inputs anywhere.
-        Large models get fewer inverted inputs and more of the prior's; never fewer than a batch needs for statistics.
+        Large models get fewer inverted inputs, and where those are fewer than enough, the prior's beside them; never
+        fewer than a batch needs for statistics.
         """
         affordable = int(self.budget / max(1, self.steps * elements))
-        inverted = min(self.samples, self.inverted, max(FEWEST_INVERTED, affordable))
+        wanted = self.inverted if self.inverted * self.steps * elements <= QUICK else min(self.inverted, self.enough)
+        inverted = min(self.samples, wanted, max(FEWEST_INVERTED, affordable))
+        samples = inverted if inverted == wanted < self.inverted else self.samples
         batches = -(-inverted // max(1, min(self.batch, int(LARGEST_BATCH_ELEMENTS / elements))))
         evidence = min(self.evidence, max(FEWEST_EVIDENCE, inverted // EVIDENCE_PART))
-        return replace(self, inverted=inverted, batch=-(-inverted // batches), evidence=evidence)
+        return replace(self, samples=samples, inverted=inverted, batch=-(-inverted // batches), evidence=evidence)
 
     def described(self) -> tuple[tuple[str, str], ...]:
         """What a person should know of them, as (name, value)."""
@@ -55,6 +60,9 @@ class InversionSettings:
         )
 
 
+QUICK = 3.0e8
+"""What takes a few seconds on two cores, in the units of the budget."""
+
 FEWEST_INVERTED = 8
 FEWEST_EVIDENCE = 8
 EVIDENCE_PART = 3
@@ -64,7 +72,7 @@ LARGEST_BATCH_ELEMENTS = 6.0e7
 """BatchNorm input elements of one batch; the gradient keeps a few times as many floats in memory."""
 
 SETTINGS = {
-    Effort.FAST: InversionSettings(samples=48, inverted=48, batch=48, steps=12, budget=2.0e8),
-    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9),
-    Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11),
+    Effort.FAST: InversionSettings(samples=48, inverted=48, batch=48, steps=12, budget=2.0e8, enough=48),
+    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9, enough=48),
+    Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11, enough=512),
 }

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zsq_export.calib.base import Effort
-from zsq_export.calib.bn_inversion.settings import FEWEST_INVERTED, SETTINGS, InversionSettings
+from zsq_export.calib.bn_inversion.settings import FEWEST_INVERTED, QUICK, SETTINGS, InversionSettings
 
 
 @given(effort=st.sampled_from(list(Effort)), samples=st.integers(1, 1000), elements=st.integers(1, 10**10))
 def test_the_budget_is_kept_down_to_the_fewest_inputs(effort: Effort, samples: int, elements: int) -> None:
-    full = replace(SETTINGS[effort], samples=samples)
+    full = replace(SETTINGS[effort], samples=samples, enough=SETTINGS[effort].inverted)
     fitted = full.fitted(elements)
     most = min(samples, full.inverted)
     assert (fitted.samples, fitted.steps) == (samples, full.steps)
@@ -27,12 +27,19 @@ def test_the_budget_is_kept_down_to_the_fewest_inputs(effort: Effort, samples: i
 @given(inverted=st.integers(1, 1000), batch=st.integers(1, 64))
 def test_batches_are_even(inverted: int, batch: int) -> None:
     """A last batch of one input would have no statistics to speak of."""
-    wanted = InversionSettings(samples=1000, inverted=inverted, batch=batch, steps=1, budget=1e12)
+    wanted = InversionSettings(samples=1000, inverted=inverted, batch=batch, steps=1, budget=1e12, enough=1000)
     fitted = wanted.fitted(1)
     assert 1 <= fitted.batch <= batch
     count = -(-inverted // fitted.batch)
     assert count == -(-inverted // batch)
     assert fitted.batch * count - inverted < count
+
+
+def test_models_that_would_take_long_get_enough_inputs_and_none_beside_them() -> None:
+    full = InversionSettings(samples=64, inverted=60, batch=60, steps=10, budget=1e12, enough=40)
+    quick, slow = int(QUICK / 600), int(QUICK / 600) + 1
+    assert (full.fitted(quick).samples, full.fitted(quick).inverted) == (64, 60)
+    assert (full.fitted(slow).samples, full.fitted(slow).inverted) == (40, 40)
 
 
 def test_small_models_are_inverted_in_full() -> None:
@@ -50,12 +57,12 @@ def test_more_effort_is_more_samples_and_steps() -> None:
 
 @pytest.mark.parametrize(("elements", "inverted", "batch"), [(100, 10, 10), (10, 60, 30), (10**9, 8, 1)])
 def test_known_cuts(elements: int, inverted: int, batch: int) -> None:
-    full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=1e4)
+    full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=1e4, enough=60)
     fitted = full.fitted(elements)
     assert (fitted.samples, fitted.inverted, fitted.batch) == (64, inverted, batch)
 
 
 @pytest.mark.parametrize(("elements", "evidence"), [(1, 16), (20, 10), (10**9, 8)])
 def test_large_models_get_fewer_evidence_inputs(elements: int, evidence: int) -> None:
-    full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=6e3)
+    full = InversionSettings(samples=64, inverted=60, batch=32, steps=10, budget=6e3, enough=60)
     assert full.fitted(elements).evidence == evidence
