@@ -98,7 +98,7 @@ class PatchSimilarityCalibrator:
         attentions = attention_outputs(model.with_batchnorm)
         whole = executor.whole([*attentions, *([scores] if scores else [])])
         to_input = start.to_input(device)
-        parts = torch.from_numpy(start.variable.copy()).to(device).split(_BATCH)
+        parts = torch.split(torch.from_numpy(start.variable.copy()).to(device), _BATCH)
         made = []
         with torch.random.fork_rng():
             torch.manual_seed(request.seed)
@@ -140,7 +140,8 @@ def patch_entropy(patches: Tensor) -> Tensor:
     distance = (points[:, :, None] - similarity[:, None]) / width[:, :, None]
     density = (torch.exp(-(distance**2) / 2).mean(2) / (width * (2 * torch.pi) ** 0.5)).clamp_min(1e-8)
     step = (high - low) / (_POINTS - 1)
-    return -(density * density.log() * step).sum(1).mean()
+    entropy: Tensor = -(density * density.log() * step).sum(1).mean()
+    return entropy
 
 
 def _descend(
