@@ -36,6 +36,7 @@ from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.planning.planner import make_plan
+from zsq_export.planning.widths import check_widths
 from zsq_export.rounding.base import Integers, Rounded, RoundingRequest
 from zsq_export.rounding.registry import get_rounding, round_weights
 from zsq_export.writing import fill_artifact, provenance_of_plan
@@ -164,6 +165,8 @@ def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
         get_calibrator(conversion.calibration.calibrator)
     if conversion.planning.rounding is not None:
         get_rounding(conversion.planning.rounding)
+    for backend in backends:
+        check_widths(backend.placement(), conversion.planning)
     for target in conversion.targets:
         check_destination(conversion.destination(target), overwrite=conversion.overwrite)
     return backends

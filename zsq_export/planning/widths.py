@@ -66,7 +66,7 @@ def choose_widths(model: ir.Model, table: PlacementTable, options: PlanOptions) 
     Raises:
         UsageError: the target does not run such a width, or a named node is no weighted one.
     """
-    _check(table, options)
+    check_widths(table, options)
     if options.weights_bits is None and options.activations_bits is None and not options.layer_bits:
         return Widths()
     weighted = (node for node in model.graph if is_op(node, *_WEIGHTED) and float_weight(node) is not None)
@@ -94,7 +94,12 @@ def choose_widths(model: ir.Model, table: PlacementTable, options: PlanOptions) 
     )
 
 
-def _check(table: PlacementTable, options: PlanOptions) -> None:
+def check_widths(table: PlacementTable, options: PlanOptions) -> None:
+    """Refuses bits that the target does not run.
+
+    Raises:
+        UsageError: names the kind of tensor and the widths that there are.
+    """
     weights = {options.weights_bits, *(layer.weights for layer in options.layer_bits)} - {None, FULL_WIDTH}
     activations = {options.activations_bits, *(layer.activations for layer in options.layer_bits)} - {None, FULL_WIDTH}
     for kind, asked, allowed in (("weights", weights, table.weight_widths),
