@@ -26,6 +26,8 @@ def gemm(step: Step, emission: Emission) -> None:
     weight = step.operand(1)
     if weight.floats is None or (step.bias is not None and step.bias.floats is None):
         raise UnsupportedOpError(f"node {step.name!r} (Gemm): its weight or bias is computed at run time")
+    if step.bias is not None and step.bias.floats is not None and any(s != 1 for s in step.bias.floats.shape[:-1]):
+        raise UnsupportedOpError(f"node {step.name!r} (Gemm): its bias differs from row to row")
     alpha, beta = float_attribute(step.node, "alpha", 1.0), float_attribute(step.node, "beta", 1.0)
     refuse_integers(step.integer and (alpha, beta) != (1.0, 1.0), "it has alpha or beta")
     if (alpha, beta) != (1.0, 1.0):

@@ -85,6 +85,9 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any]]] = {
     "group norm per group": (
         [node("GroupNormalization", ["x", "g", "g"], "y", num_groups=1)], "per channel", {"opset": 18}
     ),
+    "gemm with a bias per row": (
+        [node("Gemm", ["x", "square", "column"], "y")], "from row to row", {"inputs": {"x": (8, 8)}}
+    ),
     "cast to integers": ([node("Cast", ["x"], "y", to=onnx.TensorProto.INT32)], "Cast", {}),
 }  # fmt: skip
 CONSTANTS = {
@@ -100,6 +103,8 @@ CONSTANTS = {
     "zero": np.array([0]),
     "matrix": np.array([[0, 1], [1, 2]]),
     "v": weights(8),
+    "square": weights(8, 8),
+    "column": weights(8, 1),
     "g": weights(1),
 }
 
