@@ -30,6 +30,7 @@ from zsq_export.calib.saved import save_calibration
 from zsq_export.options import CalibrationOptions
 from zsq_export.pipeline import Calibrated, calibrate, insert_qdq, plan_for, resume
 from zsq_export.planning import PlanOptions
+from zsq_export.preprocessing import Preprocessing
 from zsq_export.validation.figures import InputOrigin
 from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency
 
@@ -44,13 +45,16 @@ OFFICIAL = {"ic_resnet8": "pretrainedResnet_quant.tflite", "kws_dscnn": "kws_ref
 TIMED = "efficientnet_lite0_224"
 TRANSFORMERS = frozenset({"vit_d6_smmk47"})
 REPEATS = 3
+CONVENTIONS = {"espcn_x3_224": Preprocessing(mean=(0.0,), std=(1.0,))}
+"""Of networks without BatchNorm, whose file does not tell it."""
 
 
 def calibrated(file: Path, work: Path, calibrator: str) -> Calibrated:
     """The saved calibration, or a new one."""
     saved = work / f"{file.stem}.{calibrator}.npz"
     if not saved.exists():
-        made = calibrate(file, CalibrationOptions(calibrator=calibrator))
+        options = CalibrationOptions(calibrator=calibrator, preprocessing=CONVENTIONS.get(file.stem))
+        made = calibrate(file, options)
         save_calibration(made.result, saved, made.prepared)
     return resume(file, saved)
 
