@@ -85,6 +85,8 @@ def _describe(
     console.say(f"planned for {plan.target}: {what}; {len(plan.float_ops)} ops stay float: {path}")
     for note in notes:
         console.say(f"note: {note}")
+    for op in plan.float32_ops:
+        console.say(f"float32: {op.node} ({op.op_type}): {op.reason}")
     for op in plan.float_ops:
         console.detail(f"float: {op.node} ({op.op_type}): {op.reason}")
     kept = f" --calibration {calibration}" if calibration else ""

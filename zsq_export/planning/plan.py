@@ -72,7 +72,7 @@ class Plan:
         model_sha256: of the float model's file.
         equalized: cross-layer equalization ran on the model before this plan was made, and has to run again.
         tensors: sorted as in the graph.
-        float_ops: every op left float, with its reason.
+        float_ops: every op left float, with its reason; none where the scheme quantizes nothing.
         bias_corrections: see there.
         scheme: how weights and activations are stored.
         settings: further options of the target, as (name, text) pairs.

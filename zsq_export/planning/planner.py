@@ -58,7 +58,7 @@ def make_plan(
         equalized=options.equalized,
         rounding=options.rounding or "nearest",
         tensors=tuple(_in_graph_order(model, tensors)),
-        float_ops=tuple(placement.float_ops),
+        float_ops=tuple(placement.float_ops) if table.rules else (),
         float32_ops=float32_ops(model, statistics) if table.half else (),
         bias_corrections=bias_corrections(model, tensors, statistics) if options.bias_correction else (),
     )
