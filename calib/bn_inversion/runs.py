@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zsq_export.calib.base import CalibrationRequest
+from zsq_export.calib.base import CalibrationRequest, Device
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem, invert
 from zsq_export.calib.bn_inversion.settings import InversionSettings
@@ -69,7 +69,7 @@ def _in_batches(
     for index in range(batches):
         first, last = index * settings.batch, min((index + 1) * settings.batch, count)
         chosen = torch.from_numpy(start.variable[first:last]).to(request.device.value)
-        if chosen.dim() == 4:
+        if chosen.dim() == 4 and request.device is Device.CPU:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
         variable, final = invert(problem, chosen, settings, generator, _share(request, index, batches))
         made.append(problem.to_input(variable).cpu().contiguous().numpy())

@@ -45,9 +45,9 @@ def input_length(node: ir.Node) -> int | None:
     if is_op(node, "Conv") and "auto_pad" not in node.attributes:
         return int(np.prod(weight.shape[1:]))
     if is_op(node, "Gemm") and not int_attribute(node, "transA", 0):
-        return weight.shape[1 if int_attribute(node, "transB", 0) else 0]
+        return int(weight.shape[1 if int_attribute(node, "transB", 0) else 0])
     if is_op(node, "MatMul") and weight.ndim == 2:
-        return weight.shape[0]
+        return int(weight.shape[0])
     return None
 
 

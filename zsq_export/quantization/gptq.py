@@ -55,7 +55,8 @@ def _compensation(second: Tensor, order: Tensor) -> Tensor:
     rows = torch.gather(damped, 1, order[:, :, None].expand_as(damped))
     sorted_both = torch.gather(rows, 2, order[:, None, :].expand_as(rows))
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(sorted_both))
-    return torch.linalg.cholesky(inverse, upper=True)
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return factor
 
 
 def _round_columns(columns: Tensor, factor: Tensor, limits: tuple[int, int]) -> Tensor:

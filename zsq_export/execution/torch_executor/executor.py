@@ -13,7 +13,13 @@ from torch import Tensor
 
 from zsq_export.errors import ModelError
 from zsq_export.execution.torch_executor import operators
-from zsq_export.execution.torch_executor.program import KERNEL_ERRORS, Placement, compile_program, failure
+from zsq_export.execution.torch_executor.program import (
+    KERNEL_ERRORS,
+    Placement,
+    compile_program,
+    failure,
+    likes_channels_last,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,8 +41,8 @@ class TorchExecutor:
     Args:
         model: any valid model of the opsets in ``program.OPSETS``.
         device: where floats are computed. Integer tensors made from shapes stay on the CPU.
-        channels_last: lay out 4-D convolution weights and inputs channels last (measured 3.5 times faster forward and
-            backward on a CPU).
+        channels_last: lay out 4-D convolution weights and inputs channels last; None: on a CPU (measured 1.45 times
+            faster forward and backward), not on a GPU, whose float32 depthwise kernels want channels first.
         autocast_dtype: run convolutions and matrix products in this type (``torch.bfloat16``); None: as stored.
 
     Raises:
@@ -49,11 +55,14 @@ class TorchExecutor:
         model: ir.Model,
         *,
         device: str = "cpu",
-        channels_last: bool = True,
+        channels_last: bool | None = None,
         autocast_dtype: torch.dtype | None = None,
     ) -> None:
+        placed = torch.device(device)
         self._placement = Placement(
-            device=torch.device(device), channels_last=channels_last, autocast_dtype=autocast_dtype
+            device=placed,
+            channels_last=likes_channels_last(placed) if channels_last is None else channels_last,
+            autocast_dtype=autocast_dtype,
         )
         self._program = compile_program(model, self._placement)
 

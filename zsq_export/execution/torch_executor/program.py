@@ -37,6 +37,11 @@ class Placement:
     autocast_dtype: torch.dtype | None
 
 
+def likes_channels_last(device: torch.device) -> bool:
+    """Whether float32 convolutions are faster there with channels last."""
+    return device.type == "cpu"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
     """One bound node.

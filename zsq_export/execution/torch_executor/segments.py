@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from zsq_export.errors import ModelError
-from zsq_export.execution.torch_executor.program import KERNEL_ERRORS, Placement, Program, compile_program, failure
+from zsq_export.execution.torch_executor.program import (
+    KERNEL_ERRORS,
+    Placement,
+    Program,
+    compile_program,
+    failure,
+    likes_channels_last,
+)
 
 Patch = Callable[[Tensor], Tensor]
 """What a node reads instead of the tensor in one of its slots."""
@@ -60,7 +67,8 @@ class SegmentedExecutor:
     def __init__(self, model: ir.Model, *, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self._program: Program = compile_program(
-            model, Placement(device=self.device, channels_last=True, autocast_dtype=None)
+            model,
+            Placement(device=self.device, channels_last=likes_channels_last(self.device), autocast_dtype=None),
         )
         self._names = {slot: name for name, slot in self._program.slots.items()}
 
@@ -149,7 +157,8 @@ class SegmentedExecutor:
 
     def _placed(self, tensor: Tensor) -> Tensor:
         tensor = tensor.to(self.device)
-        return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+        last = tensor.dim() == 4 and likes_channels_last(self.device)
+        return tensor.contiguous(memory_format=torch.channels_last) if last else tensor
 
     def _crossing(self) -> list[set[str]]:
         """After each step: the computed tensors that a later step reads."""
