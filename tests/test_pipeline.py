@@ -16,6 +16,7 @@ import pytest
 
 import zsq_export
 from zsq_export import CalibrationOptions, Gates, PlanOptions, pipeline
+from zsq_export.calib.base import Effort
 from zsq_export.calib.saved import load_calibration, save_calibration
 from zsq_export.errors import ArtifactError, CalibrationError, PlanError, UsageError
 from zsq_export.pipeline import Conversion
@@ -300,3 +301,12 @@ def test_targets_are_listed_even_if_one_is_broken(monkeypatch: pytest.MonkeyPatc
     assert {target.name for target in zsq_export.list_targets()} >= set(TARGETS)
     monkeypatch.setattr(listing, "get_backend", broken)
     assert {target.probe.hint for target in listing.list_targets()} == {"no module (reinstall)"}
+
+
+def test_in_a_hurry_weights_go_to_the_nearest(digits_model: Any, real: CalibrationOptions, tmp_path: Path) -> None:
+    hurried = replace(real, effort=Effort.FAST)
+    zsq_export.calibrate(digits_model.path, output=tmp_path / "fast.npz", calibration=hurried)
+    zsq_export.calibrate(digits_model.path, output=tmp_path / "usual.npz", calibration=real)
+    for name, rounding in {"fast": "nearest", "usual": "gptq"}.items():
+        plan = zsq_export.plan(digits_model.path, target="openvino", saved_calibration=tmp_path / f"{name}.npz")
+        assert plan.rounding == rounding

@@ -19,7 +19,7 @@ from zsq_export.atomic import AtomicFolder
 from zsq_export.backends.base import Backend
 from zsq_export.backends.options import TargetOptions
 from zsq_export.backends.registry import get_backend
-from zsq_export.calib.base import CalibrationResult
+from zsq_export.calib.base import CalibrationResult, Effort
 from zsq_export.calib.registry import get_calibrator
 from zsq_export.calib.saved import load_calibration
 from zsq_export.errors import KernelMissingError, PlanError, TargetUnavailableError, UsageError
@@ -45,6 +45,7 @@ Progress = Callable[[str, float | None], None]
 """Called with what is being done and the fraction done (None: unknown)."""
 
 _EQUALIZED = ("equalized", "yes")
+_IN_A_HURRY = ("effort", Effort.FAST.value)
 _BEST_ROUNDING = "gptq"
 """Of those that take seconds: measured in docs/decisions/0003-rounding.md."""
 
@@ -185,9 +186,9 @@ def calibrate(model: Path, options: CalibrationOptions, progress: Progress = sil
     prepared = prepare_model(model)
     prepared = equalize(prepared) if options.equalize else prepared
     result = calibrator.calibrate(prepared, replace(options.request(), progress=progress))
-    if options.equalize:
-        settings = (*result.provenance.settings, _EQUALIZED)
-        result = replace(result, provenance=replace(result.provenance, settings=settings))
+    marks = (*((_EQUALIZED,) if options.equalize else ()), *((_IN_A_HURRY,) if options.effort is Effort.FAST else ()))
+    settings = (*result.provenance.settings, *marks)
+    result = replace(result, provenance=replace(result.provenance, settings=settings))
     return Calibrated(prepared=prepared, result=result, equalized=options.equalize)
 
 
@@ -229,7 +230,7 @@ def _divided(norm: BatchNormStatistics, factor: NDArray[np.float64] | None) -> B
 
 def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> Plan:
     """The plan for one target from the statistics."""
-    rounding = options.rounding or (_BEST_ROUNDING if calibrated.result.inputs else "nearest")
+    rounding = options.rounding or _best_rounding(calibrated.result)
     options = replace(options, equalized=calibrated.equalized, rounding=rounding)
     if options.average_bits is not None:
         from zsq_export.mixed.choose import choose_layer_bits
@@ -237,6 +238,12 @@ def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> 
         options = choose_layer_bits(calibrated.prepared, calibrated.result.inputs, backend.placement(), options)
     plan = make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
     return replace(plan, settings=backend.options.settings())
+
+
+def _best_rounding(calibration: CalibrationResult) -> str:
+    """The best that there are inputs and time for."""
+    hurried = _IN_A_HURRY in calibration.provenance.settings
+    return "nearest" if hurried or not calibration.inputs else _BEST_ROUNDING
 
 
 def read_plan(conversion: Conversion, calibrated: Calibrated, backend: Backend) -> Plan | None:

@@ -72,7 +72,7 @@ LARGEST_BATCH_ELEMENTS = 6.0e7
 """BatchNorm input elements of one batch; the gradient keeps a few times as many floats in memory."""
 
 SETTINGS = {
-    Effort.FAST: InversionSettings(samples=48, inverted=48, batch=48, steps=12, budget=2.0e8, enough=48),
-    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9, enough=48),
+    Effort.FAST: InversionSettings(samples=32, inverted=32, batch=32, steps=6, evidence=4, budget=2.0e8, enough=32),
+    Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9, enough=40),
     Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11, enough=512),
 }

@@ -211,7 +211,7 @@ PLANNING_NAMES = (
 )  # fmt: skip
 _ROUNDING_HELP = (
     "How weights are rounded: nearest, squant (no inputs, fast), gptq (seconds) or adaround (learned, slow, few bits). "
-    "[default: gptq, or nearest without inputs]"
+    "[default: gptq; nearest without inputs or with --effort fast]"
 )
 """Parameters that a saved plan makes meaningless."""
 

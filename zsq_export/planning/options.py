@@ -53,7 +53,7 @@ class PlanOptions:
         weight_estimator: how the scale of a weight follows from its values; None: the extremes at 8 bits, the least
             squared error below.
         rounding: registered name of how weights are rounded; None: the best that takes seconds (``gptq`` where the
-            calibration holds inputs, else ``nearest``).
+            calibration holds inputs and was not made with effort fast, else ``nearest``).
         rounding_steps: of gradient descent per block, for a rounding that learns; None: its default.
     """
 
