@@ -44,7 +44,7 @@ def norm_targets(norms: Sequence[BatchNormStatistics], device: str) -> tuple[Nor
     return tuple(targets)
 
 
-def batchnorm_loss(taps: Mapping[str, Tensor], targets: Sequence[NormTarget]) -> Tensor:
+def batchnorm_loss(taps: Mapping[str, Tensor], targets: Sequence[NormTarget], groups: int = 1) -> Tensor:
     """Mean over layers and channels of ((m - μ) / σ)² + ((s - σ) / σ)².
 
     The relative form of the BatchNorm-statistics loss of Yin et al., DeepInversion (2020), and Cai et al., ZeroQ
@@ -53,16 +53,22 @@ def batchnorm_loss(taps: Mapping[str, Tensor], targets: Sequence[NormTarget]) ->
     Args:
         taps: BatchNorm inputs [samples, channels, ...]; m and s are taken over all axes but 1.
         targets: what they should be.
+        groups: m and s are taken over each of so many equal parts of the samples.
 
     Returns:
         Scalar, 0 at a perfect match.
     """
-    losses = [_layer_loss(taps[target.input_name], target) for target in targets]
+    losses = [_layer_loss(_side_by_side(taps[target.input_name], groups), target) for target in targets]
     return torch.stack(losses).mean()
 
 
+def _side_by_side(activation: Tensor, groups: int) -> Tensor:
+    """Groups of samples as further channels: [samples / groups, groups * channels, ...]."""
+    return activation if groups == 1 else activation.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
+
+
 def _layer_loss(activation: Tensor, target: NormTarget) -> Tensor:
-    mean, variance = channel_moments(activation)
+    mean, variance = (moment.view(-1, len(target.mean)) for moment in channel_moments(activation))
     deviation = torch.sqrt(variance + 1e-12)
     shift = ((mean - target.mean) / target.unit) ** 2
     stretch = ((deviation - target.sigma) / target.unit) ** 2

@@ -30,6 +30,7 @@ class InversionProblem:
         unit: of the variable, which the learning rate is relative to.
         project: puts the variable back into its allowed range, in place.
         targets: BatchNorm statistics to meet.
+        groups: parts of the batch whose statistics are matched one by one.
         class_scores: name of the output with class scores, shape [samples, classes]; None: the model is no classifier.
     """
 
@@ -40,6 +41,7 @@ class InversionProblem:
     project: Callable[[Tensor], None]
     targets: tuple[NormTarget, ...]
     class_scores: str | None
+    groups: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ def invert(
         trace = problem.executor(
             {problem.input_name: problem.to_input(variable)}, taps=[target.input_name for target in problem.targets]
         )
-        statistics = batchnorm_loss(trace.taps, problem.targets)
+        statistics = batchnorm_loss(trace.taps, problem.targets, problem.groups)
         evidence = torch.zeros((), device=statistics.device)
         if problem.class_scores is not None:
             scores = trace.outputs[problem.class_scores].float()

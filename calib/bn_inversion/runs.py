@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +21,9 @@ from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import static_shape, value_by_name
 
 FloatArray = NDArray[np.float32]
+
+BATCHES_AT_ONCE = {Device.CPU: 1, Device.CUDA: 8}
+"""Batches do not know of each other: this changes memory (about 1 GB each) and how busy a GPU is, not the result."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +54,8 @@ def drive_to_classes(
     request.progress("looking for class evidence", None)
     quiet = CalibrationRequest(seed=request.seed, device=request.device)
     problem = _problem(model, start, request, scores=scores)
-    return _in_batches(problem, start, settings, quiet, min(settings.evidence, settings.samples))
+    count = min(settings.evidence, settings.samples)
+    return _in_batches(problem, start, replace(settings, batch=settings.evidence_batch), quiet, count)
 
 
 def _in_batches(
@@ -63,15 +66,15 @@ def _in_batches(
     count: int,
 ) -> Inverted:
     generator = torch.Generator().manual_seed(request.seed)
-    batches = math.ceil(count / settings.batch)
+    passes = list(_passes(count, settings.batch, BATCHES_AT_ONCE[request.device]))
     made: list[FloatArray] = []
     losses: list[FinalLosses] = []
-    for index in range(batches):
-        first, last = index * settings.batch, min((index + 1) * settings.batch, count)
-        chosen = torch.from_numpy(start.variable[first:last]).to(request.device.value)
+    for index, (part, groups) in enumerate(passes):
+        chosen = torch.from_numpy(start.variable[part]).to(request.device.value)
         if chosen.dim() == 4 and request.device is Device.CPU:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
-        variable, final = invert(problem, chosen, settings, generator, _share(request, index, batches))
+        together = replace(problem, groups=groups)
+        variable, final = invert(together, chosen, settings, generator, _share(request, index, len(passes)))
         made.append(problem.to_input(variable).cpu().contiguous().numpy())
         losses.append(final)
     return Inverted(
@@ -79,6 +82,16 @@ def _in_batches(
         batchnorm=float(np.mean([loss.batchnorm for loss in losses])),
         evidence=float(np.mean([loss.evidence for loss in losses])),
     )
+
+
+def _passes(count: int, batch: int, at_once: int) -> Iterator[tuple[slice, int]]:
+    """Which samples are optimised in one go, and how many batches they are."""
+    whole = count // batch
+    for first in range(0, whole, at_once):
+        groups = min(at_once, whole - first)
+        yield slice(first * batch, (first + groups) * batch), groups
+    if count % batch:
+        yield slice(whole * batch, count), 1
 
 
 def _share(request: CalibrationRequest, index: int, batches: int) -> Callable[[float], None]:

@@ -18,6 +18,7 @@ class InversionSettings:
         steps: Adam steps per batch.
         learning_rate: peak, in units of the pixel range (0..1) or of the input's standard deviation; cosine decay.
         evidence: extra inputs driven to random classes, for the ranges behind the last BatchNorm only.
+        evidence_batch: of them optimised together.
         class_weight: of their cross-entropy, against 1 for the BatchNorm term.
         budget: upper limit of inverted * steps * (BatchNorm input elements of one sample).
         enough: inputs that do where ``inverted`` of them would cost more than ``QUICK``.
@@ -29,6 +30,7 @@ class InversionSettings:
     steps: int
     learning_rate: float = 0.02
     evidence: int = 16
+    evidence_batch: int = 16
     class_weight: float = 1.0
     budget: float
     enough: int
@@ -44,9 +46,16 @@ class InversionSettings:
         wanted = self.inverted if self.inverted * self.steps * elements <= QUICK else min(self.inverted, self.enough)
         inverted = min(self.samples, wanted, max(FEWEST_INVERTED, affordable))
         samples = inverted if inverted == wanted < self.inverted else self.samples
-        batches = -(-inverted // max(1, min(self.batch, int(LARGEST_BATCH_ELEMENTS / elements))))
+        largest = max(1, int(LARGEST_BATCH_ELEMENTS / elements))
         evidence = min(self.evidence, max(FEWEST_EVIDENCE, inverted // EVIDENCE_PART))
-        return replace(self, samples=samples, inverted=inverted, batch=-(-inverted // batches), evidence=evidence)
+        return replace(
+            self,
+            samples=samples,
+            inverted=inverted,
+            batch=_even_batch(inverted, min(self.batch, largest)),
+            evidence=evidence,
+            evidence_batch=_even_batch(evidence, min(self.evidence_batch, largest)),
+        )
 
     def described(self) -> tuple[tuple[str, str], ...]:
         """What a person should know of them, as (name, value)."""
@@ -58,6 +67,11 @@ class InversionSettings:
             ("evidence inputs", str(self.evidence)),
             ("class weight", f"{self.class_weight:g}"),
         )
+
+
+def _even_batch(count: int, largest: int) -> int:
+    """Size of the fewest batches of at most so many that hold so many inputs."""
+    return -(-count // -(-count // largest))
 
 
 QUICK = 3.0e8
@@ -72,7 +86,9 @@ LARGEST_BATCH_ELEMENTS = 6.0e7
 """BatchNorm input elements of one batch; the gradient keeps a few times as many floats in memory."""
 
 SETTINGS = {
-    Effort.FAST: InversionSettings(samples=32, inverted=32, batch=32, steps=6, evidence=4, budget=2.0e8, enough=32),
+    Effort.FAST: InversionSettings(
+        samples=32, inverted=32, batch=32, steps=6, evidence=4, evidence_batch=4, budget=2.0e8, enough=32
+    ),
     Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9, enough=40),
     Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11, enough=512),
 }

@@ -106,3 +106,11 @@ def test_a_constant_activation_has_finite_gradients() -> None:
     assert seen.grad is not None
     assert torch.isfinite(seen.grad).all()
     assert float(seen.grad.min()) > 0
+
+
+def test_groups_are_matched_one_by_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    taps = {"x": torch.randn(6, 3, 4, 4, generator=generator)}
+    target = NormTarget(input_name="x", mean=torch.zeros(3), sigma=torch.full((3,), 2.0), unit=torch.full((3,), 2.0))
+    apart = [batchnorm_loss({"x": part}, [target]) for part in taps["x"].split(2)]
+    torch.testing.assert_close(batchnorm_loss(taps, [target], groups=3), torch.stack(apart).mean())
