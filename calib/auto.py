@@ -9,11 +9,7 @@ from zsq_export.calib.bn_inversion.calibrator import BnInversionCalibrator
 from zsq_export.calib.prior.calibrator import PriorCalibrator
 from zsq_export.errors import ModelError
 from zsq_export.graph.prepared import PreparedModel
-
-RE_EXPORT = (
-    "to keep BatchNorm at export: torch.onnx.export(..., dynamo=False, do_constant_folding=False, "
-    "training=torch.onnx.TrainingMode.PRESERVE) on a model in eval(), or dynamo=True, optimize=False"
-)
+from zsq_export.suggestions import KEEP_BATCHNORM
 
 
 class AutoCalibrator:
@@ -35,7 +31,7 @@ class AutoCalibrator:
                 return inversion.calibrate(model, request)
             except ModelError as error:
                 obstacle = f"no gradients: {error.message}"
-        hint = () if model.batchnorms else (RE_EXPORT,)
+        hint = () if model.batchnorms else (KEEP_BATCHNORM,)
         result = PriorCalibrator().calibrate(model, request)
         notes = (f"bn-inversion cannot be used: {obstacle}; used prior", *hint, *result.provenance.notes)
         return replace(result, provenance=replace(result.provenance, notes=notes))

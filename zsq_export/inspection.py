@@ -20,12 +20,9 @@ from zsq_export.graph.source import source_size
 from zsq_export.graph.topology import static_shape
 from zsq_export.planning.placement import place
 from zsq_export.planning.plan import FloatOp
+from zsq_export.suggestions import KEEP_BATCHNORM
 
-REEXPORT_HINT = (
-    "if the network has BatchNorm layers, export it again with them kept: "
-    "torch.onnx.export(..., dynamo=False, training=TrainingMode.PRESERVE, do_constant_folding=False) "
-    "or torch.onnx.export(..., dynamo=True, optimize=False)"
-)
+REEXPORT_HINT = f"if the network has BatchNorm layers, export it again with them kept; {KEEP_BATCHNORM}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,14 @@
-"""The nearest right name for a wrong one."""
+"""What to do instead, where several parts give the same advice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+KEEP_BATCHNORM = (
+    "to keep BatchNorm at export: torch.onnx.export(..., dynamo=False, training=torch.onnx.TrainingMode.PRESERVE, "
+    "do_constant_folding=False) on a model in eval(), or dynamo=True, optimize=False"
+)
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from onnx_graphs import node
 from picture_nets import fixed_batch, picture_net
 from torch_nets import export_net
 
-from zsq_export.calib.auto import RE_EXPORT, AutoCalibrator
+from zsq_export.calib.auto import AutoCalibrator
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort
 from zsq_export.calib.bn_inversion.calibrator import BnInversionCalibrator
 from zsq_export.calib.conventions import COLOUR_CONVENTIONS
@@ -19,6 +19,7 @@ from zsq_export.calib.prior.calibrator import SAMPLES, PriorCalibrator
 from zsq_export.errors import CalibrationError, UnsupportedOpError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.preprocessing import Origin
+from zsq_export.suggestions import KEEP_BATCHNORM
 
 FEW = CalibrationRequest(samples=9, effort=Effort.FAST)
 LENGTHS = {"lengths": np.array([1, 1, 1], np.int64)}
@@ -33,7 +34,7 @@ def test_batchnorm_is_inverted_where_there_is_some(digits_model: Any) -> None:
     result = calibrated(digits_model.path)
     assert result.provenance.calibrator == "bn-inversion"
     assert "convention detected" in result.provenance.notes[0]
-    assert RE_EXPORT not in result.provenance.notes
+    assert KEEP_BATCHNORM not in result.provenance.notes
 
 
 def test_a_folded_model_gets_the_prior_the_reason_and_the_way_to_export_again(digits_model_folded: Any) -> None:
@@ -66,7 +67,7 @@ def test_several_inputs_get_the_prior(tmp_path: Path) -> None:
     notes = result.provenance.notes
     assert result.provenance.calibrator == "prior"
     assert "2 float inputs" in notes[0]
-    assert RE_EXPORT not in notes
+    assert KEEP_BATCHNORM not in notes
     assert any("'in0'" in note and "assumed" in note for note in notes)
     assert {name: array.shape for name, array in result.inputs.items()} == {
         "in0": (9, 3, 32, 32),
@@ -86,7 +87,7 @@ def test_an_operator_without_gradient_leads_to_the_prior(tmp_path: Path) -> None
     assert result.provenance.calibrator == "prior"
     assert "no gradients" in result.provenance.notes[0]
     assert "ReverseSequence node 'turn'" in result.provenance.notes[0]
-    assert RE_EXPORT not in result.provenance.notes
+    assert KEEP_BATCHNORM not in result.provenance.notes
 
 
 def test_behind_the_last_batchnorm_any_operator_will_do(tmp_path: Path) -> None:
