@@ -144,18 +144,17 @@ def _check_overlap(plan: Plan) -> None:
             seen[use] = item.tensor
 
 
-def settle_biases(plan: Plan, nodes: dict[str, ir.Node] | None = None) -> tuple[TensorPlan, ...]:
+def settle_biases(plan: Plan, nodes: dict[str, ir.Node]) -> tuple[TensorPlan, ...]:
     """The tensors of a plan, with int32 biases on the steps of their accumulators.
 
     Args:
         plan: see there.
-        nodes: of the model, by name; without them a bias that is an Add of its own keeps its step.
+        nodes: of the model, by name.
     """
     by_use = {use: item for item in plan.tensors for use in item.uses}
     settled: list[TensorPlan] = []
     for item in plan.tensors:
-        kept = item.role is not Role.BIAS or (nodes is None and any(use.input_index != BIAS_SLOT for use in item.uses))
-        settled += [item] if kept else _settled_bias(item, by_use, nodes or {})
+        settled += [item] if item.role is not Role.BIAS else _settled_bias(item, by_use, nodes)
     return tuple(settled)
 
 

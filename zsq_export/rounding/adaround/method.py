@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from zsq_export.graph.topology import node_by_name
 from zsq_export.planning.plan import Role
 from zsq_export.quantization.dtypes import FULL_WIDTH
 from zsq_export.rounding.adaround.settings import AdaroundSettings
@@ -54,4 +55,4 @@ class AdaroundRounding:
             torch.manual_seed(request.seed)
             reconstruct(executor, simulation, request.plan, segments, inputs, settings,
                         lambda done: request.progress("learning to round", done))  # fmt: skip
-        return simulation.result(request.plan)
+        return simulation.result(request.plan, node_by_name(request.model))

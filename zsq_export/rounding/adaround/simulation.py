@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import onnx_ir as ir
 import torch
 from torch import Tensor
 
@@ -67,8 +68,8 @@ class Simulation:
             if any(use.node in nodes for use in item.uses)
         }
 
-    def result(self, plan: Plan) -> Rounded:
-        """The plan with what was learned, and the integers."""
+    def result(self, plan: Plan, nodes: dict[str, ir.Node]) -> Rounded:
+        """The plan with what was learned, and the integers; ``nodes`` are the model's, by name."""
         integers = {
             name: weight.integers().detach().cpu().contiguous().numpy().astype(container(weight.qparams.dtype))
             for name, weight in self.weights.items()
@@ -78,7 +79,7 @@ class Simulation:
             tensors=tuple(self._learned(item) for item in plan.tensors),
             bias_corrections=self._corrections(plan),
         )
-        return Rounded(plan=replace(learned, tensors=settle_biases(learned)), integers=integers)
+        return Rounded(plan=replace(learned, tensors=settle_biases(learned, nodes)), integers=integers)
 
     def _learned(self, item: TensorPlan) -> TensorPlan:
         scales = item.qparams.scale
