@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from zsq_export.execution.batching import run_in_batches, sample_count
+from zsq_export.execution.batching import run_in_batches
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import BatchNormStatistics, PreparedModel
 from zsq_export.graph.topology import is_op, producers
+from zsq_export.quantization.accumulate import MomentAccumulator
 
 FloatArray = NDArray[np.float32]
 
@@ -19,6 +20,8 @@ LARGEST_MISMATCH = 9.0
 """Cap of one channel's squared mismatch, so that a few dead channels do not decide."""
 
 WATCHED_LAYERS = 6
+SAMPLES_AT_ONCE = 4
+_PICTURE_RANK = 4
 
 
 def first_batchnorms(model: PreparedModel) -> tuple[BatchNormStatistics, ...]:
@@ -42,26 +45,42 @@ def head(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     return ir.Model(graph, ir_version=model.ir_version)
 
 
-def _activations(session: OrtSession, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """All samples at once where the model allows it, else as many as its batch dimension holds."""
-    batches = list(run_in_batches(session, inputs, sample_count(inputs)))
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+Moments = tuple[FloatArray, FloatArray]
+"""Mean and standard deviation per channel."""
 
 
-def _channel_moments(activation: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation per channel (axis 1)."""
-    axes = tuple(axis for axis in range(activation.ndim) if axis != 1)
-    return activation.mean(axis=axes, dtype=np.float64), activation.std(axis=axes, dtype=np.float64)
+def _moments(
+    session: OrtSession, inputs: Mapping[str, FloatArray], axis_of: Callable[[FloatArray], int]
+) -> dict[str, Moments]:
+    """Of every output of the session, a few samples at a time: early activations of large pictures fill the memory."""
+    accumulators: dict[str, MomentAccumulator] = {}
+    for batch in run_in_batches(session, inputs, SAMPLES_AT_ONCE):
+        for name, activation in batch.items():
+            rows = np.moveaxis(activation, axis_of(activation), -1)
+            others = tuple(range(rows.ndim - 1))
+            count = rows.size // rows.shape[-1]
+            mean, variance = rows.mean(others, dtype=np.float64), rows.var(others, dtype=np.float64)
+            accumulators.setdefault(name, MomentAccumulator()).add(count, mean, variance * count)
+    return {name: (seen.mean, np.sqrt(seen.variance)) for name, seen in accumulators.items()}
 
 
-def batchnorm_mismatch(norm: BatchNormStatistics, activation: FloatArray) -> float:
+def _axis_1(_activation: FloatArray) -> int:
+    return 1
+
+
+def _channels(activation: FloatArray) -> int:
+    """Axis 1 of pictures, the last one of vectors and tokens."""
+    return 1 if activation.ndim == _PICTURE_RANK else activation.ndim - 1
+
+
+def batchnorm_mismatch(norm: BatchNormStatistics, moments: Moments) -> float:
     """Mean over the channels of ((m - μ) / σ)² + ln(s / σ)², each capped; 0 is a perfect fit.
 
     Args:
         norm: stored μ and σ.
-        activation: float32 [samples, channels, ...], the BatchNorm's input.
+        moments: of the BatchNorm's input.
     """
-    mean, deviation = _channel_moments(activation)
+    mean, deviation = moments
     sigma = np.sqrt(norm.variance.astype(np.float64) + norm.epsilon)
     shift = ((mean - norm.mean) / sigma) ** 2
     stretch = np.log((deviation + 1e-9) / sigma) ** 2
@@ -78,7 +97,7 @@ class BatchNormProbe:
 
     def mismatch(self, inputs: Mapping[str, FloatArray]) -> float:
         """Average mismatch of the first BatchNorms on these inputs; lower is better."""
-        seen = _activations(self._session, inputs)
+        seen = _moments(self._session, inputs, _axis_1)
         return float(np.mean([batchnorm_mismatch(norm, seen[norm.input_name]) for norm in self._norms]))
 
 
@@ -95,12 +114,10 @@ class ActivationProbe:
         """Average over the first weighted layers of min(|mean/σ|, 5) + |ln σ|; lower is better."""
         if self._session is None:
             return 0.0
-        seen = _activations(self._session, inputs)
-        return float(np.mean([self._score(seen[name]) for name in self._taps]))
+        seen = _moments(self._session, inputs, _channels)
+        return float(np.mean([self._score(*seen[name]) for name in self._taps]))
 
     @staticmethod
-    def _score(activation: FloatArray) -> float:
-        channels = activation if activation.ndim == 4 else np.moveaxis(activation, -1, min(1, activation.ndim - 1))
-        mean, deviation = _channel_moments(channels)
+    def _score(mean: FloatArray, deviation: FloatArray) -> float:
         sigma = deviation + 1e-9
         return float(np.mean(np.minimum(np.abs(mean) / sigma, 5.0) + np.abs(np.log(sigma))))

@@ -64,7 +64,9 @@ def batchnorm_loss(taps: Mapping[str, Tensor], targets: Sequence[NormTarget], gr
 
 def _side_by_side(activation: Tensor, groups: int) -> Tensor:
     """Groups of samples as further channels: [samples / groups, groups * channels, ...]."""
-    return activation if groups == 1 else activation.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
+    if groups == 1:
+        return activation
+    return activation.reshape(groups, -1, *activation.shape[1:]).transpose(0, 1).flatten(1, 2)
 
 
 def _layer_loss(activation: Tensor, target: NormTarget) -> Tensor:
