@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
 from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm, with_extremes
 from zsq_export.calib.bn_inversion.runs import drive_to_classes, match_statistics
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
+from zsq_export.calib.cost import elements_per_sample
 from zsq_export.calib.starting_point import starting_point
 from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepared import PreparedModel
-from zsq_export.graph.topology import static_shape, value_by_name
-
-_PICTURE_ELEMENTS = 1_000_000
-"""Taken for the BatchNorm inputs of one sample where the model leaves its sizes open."""
 
 
 class BnInversionCalibrator:
@@ -77,12 +73,4 @@ def _settings(model: PreparedModel, request: CalibrationRequest) -> InversionSet
     settings = SETTINGS[request.effort]
     if request.samples is not None:
         settings = replace(settings, samples=request.samples, enough=settings.inverted)
-    return settings.fitted(_elements_per_sample(model))
-
-
-def _elements_per_sample(model: PreparedModel) -> int:
-    """Elements of all BatchNorm inputs for one sample, which the time of a step is roughly proportional to."""
-    values = value_by_name(model.with_batchnorm)
-    shapes = [static_shape(values[norm.input_name]) for norm in model.batchnorms]
-    known = [shape[1:] for shape in shapes if shape is not None and None not in shape[1:]]
-    return sum(math.prod(side or 0 for side in sides) for sides in known) or _PICTURE_ELEMENTS
+    return settings.fitted(elements_per_sample(model))

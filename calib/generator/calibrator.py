@@ -12,6 +12,7 @@ import torch
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.bn_inversion.runs import class_scores
+from zsq_export.calib.cost import elements_per_sample
 from zsq_export.calib.first_layer import head
 from zsq_export.calib.generator.settings import SETTINGS, GeneratorSettings
 from zsq_export.calib.generator.training import GeneratorProblem, generate, strided_convolutions
@@ -24,7 +25,6 @@ from zsq_export.execution.torch_executor.segments import SegmentedExecutor
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import static_shape, value_by_name
 
-_PICTURE_ELEMENTS = 1_000_000
 _ONE = 1
 
 
@@ -89,11 +89,7 @@ class GeneratorCalibrator:
     def _settings(self, model: PreparedModel, request: CalibrationRequest) -> GeneratorSettings:
         settings = SETTINGS[request.effort]
         settings = replace(settings, samples=request.samples) if request.samples is not None else settings
-        values = value_by_name(model.with_batchnorm)
-        shapes = [static_shape(values[norm.input_name]) for norm in model.batchnorms]
-        known = [shape[1:] for shape in shapes if shape is not None and None not in shape[1:]]
-        elements = sum(math.prod(side or 0 for side in sides) for sides in known)
-        return settings.fitted(elements or _PICTURE_ELEMENTS)
+        return settings.fitted(elements_per_sample(model))
 
     def _problem(self, model: PreparedModel, start: StartingPoint, request: CalibrationRequest) -> GeneratorProblem:
         picture = start.picture

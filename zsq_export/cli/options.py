@@ -209,11 +209,12 @@ PLANNING_NAMES = (
     "range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits", "rounding", "rounding_steps",
     "average_bits", "average_over",
 )  # fmt: skip
+"""Parameters that a saved plan makes meaningless."""
+
 _ROUNDING_HELP = (
     "How weights are rounded: nearest, squant (no inputs, fast), gptq (seconds) or adaround (learned, slow, few bits). "
     "[default: gptq; nearest without inputs or with --effort fast]"
 )
-"""Parameters that a saved plan makes meaningless."""
 
 
 def planning_options(command: Command) -> Command:

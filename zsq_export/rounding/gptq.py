@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from zsq_export.graph.topology import float_weight, node_by_name, weight_axis
-from zsq_export.planning.bias_correction import bias_corrections
 from zsq_export.planning.plan import Role, TensorPlan
 from zsq_export.quantization.linear import container
 from zsq_export.quantization.qparams import QParams
 from zsq_export.rounding.base import Rounded, RoundingRequest
+from zsq_export.rounding.correction import with_corrected_biases
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class _Job:
 class GptqRounding:
     """GPTQ (Frantar et al., ICLR 2023) for the weights of Conv, Gemm and MatMul nodes; the others go to the nearest.
 
-    Measured at 8 bits (docs/decisions/0003-rounding.md): 4 to 5 dB less weight error, and never worse.
+    Measured at 8 bits (docs/decisions/0003-rounding.md): 4 to 5 dB less weight error.
     """
 
     name = "gptq"
@@ -52,11 +52,7 @@ class GptqRounding:
         jobs = _jobs(request)
         found = collect_covariances(request.model, request.inputs, [job.node for job in jobs])
         integers = {job.item.tensor: _rounded(job, found[str(job.node.name)].matrix) for job in jobs}
-        plan = request.plan
-        if plan.bias_corrections:
-            corrections = bias_corrections(request.model, plan.tensors, request.statistics, integers)
-            plan = replace(plan, bias_corrections=corrections or plan.bias_corrections)
-        return Rounded(plan=plan, integers=integers)
+        return with_corrected_biases(request, integers)
 
 
 def _jobs(request: RoundingRequest) -> Sequence[_Job]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import onnx_ir as ir
 
 from zsq_export.graph.topology import constant_value, node_by_name, value_by_name, weight_axis
-from zsq_export.planning.bias_correction import bias_corrections
 from zsq_export.planning.plan import Role, TensorPlan
 from zsq_export.quantization.squant import squant
 from zsq_export.rounding.base import Rounded, RoundingRequest
+from zsq_export.rounding.correction import with_corrected_biases
 
 _WEIGHT_SLOT = 1
 
@@ -35,11 +33,7 @@ class SquantRounding:
             weight = constant_value(values[item.tensor]) if axis is not None else None
             if axis is not None and weight is not None:
                 integers[item.tensor] = squant(weight, item.qparams, axis)
-        plan = request.plan
-        if plan.bias_corrections:
-            found = bias_corrections(request.model, plan.tensors, request.statistics, integers)
-            plan = replace(plan, bias_corrections=found or plan.bias_corrections)
-        return Rounded(plan=plan, integers=integers)
+        return with_corrected_biases(request, integers)
 
 
 def _output_axis(item: TensorPlan, nodes: dict[str, ir.Node]) -> int | None:
