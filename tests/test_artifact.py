@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reports import make_estimate
 
 from zsq_export.artifact import (
     MANIFEST_NAME,
@@ -60,6 +61,19 @@ def folder(tmp_path: Path) -> Path:
     (folder / "qdq.onnx").write_bytes(b"qdq")
     (folder / MANIFEST_NAME).write_text(manifest_of(folder).to_json())
     return folder
+
+
+def test_the_estimate_survives(folder: Path) -> None:
+    manifest = replace(manifest_of(folder), estimate=make_estimate())
+    assert Manifest.from_dict(json.loads(manifest.to_json())).estimate == manifest.estimate
+
+
+@pytest.mark.parametrize("change", [{"kind": "guess"}, {"parts": [{}]}, {"percent": "98"}, {"more": 1}])
+def test_a_damaged_estimate_is_refused(folder: Path, change: dict[str, object]) -> None:
+    raw = json.loads(replace(manifest_of(folder), estimate=make_estimate()).to_json())
+    raw["estimate"].update(change)
+    with pytest.raises(ArtifactError, match="not valid"):
+        Manifest.from_dict(raw)
 
 
 def test_a_manifest_survives_the_way_to_disk_and_back(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from zsq_export.calib.base import Provenance
 from zsq_export.errors import ArtifactError, ZsqError
 from zsq_export.preprocessing import Preprocessing
+from zsq_export.validation.forecast import AgreementEstimate, AgreementKind, Confidence, EstimatePart
 
 MANIFEST_SCHEMA_VERSION = 1
 MANIFEST_NAME, PLAN_NAME, QDQ_NAME, PREPROCESSING_NAME = "manifest.json", "plan.json", "qdq.onnx", "preprocessing.json"
@@ -70,6 +71,7 @@ class Manifest:
         inputs, outputs: of the graph.
         files: every file but the manifest and the reports.
         notes: what a person should know before relying on it.
+        estimate: agreement with the float model on real data, predicted without any; None where it was not.
     """
 
     target: str
@@ -85,6 +87,7 @@ class Manifest:
     outputs: tuple[TensorRecord, ...]
     files: tuple[FileRecord, ...]
     notes: tuple[str, ...] = ()
+    estimate: AgreementEstimate | None = None
     schema_version: int = MANIFEST_SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -93,6 +96,8 @@ class Manifest:
         for record, name in ((raw, "options"), (raw, "versions"), (raw["calibration"], "settings")):
             record[name] = dict(record[name])
         raw["calibration"]["final_losses"] = dict(raw["calibration"]["final_losses"])
+        if self.estimate is None:
+            del raw["estimate"]
         return json.dumps(raw, indent=2, sort_keys=True) + "\n"
 
     @classmethod
@@ -122,6 +127,7 @@ class Manifest:
                 outputs=tuple(_tensor(entry) for entry in raw["outputs"]),
                 files=tuple(FileRecord(**entry) for entry in raw["files"]),
                 notes=tuple(map(str, raw.get("notes", ()))),
+                estimate=estimate_from_dict(raw["estimate"]) if raw.get("estimate") else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, ZsqError) as error:
             raise ArtifactError(f"the manifest is not valid: {error!r}", hint="convert the model again") from error
@@ -240,6 +246,24 @@ def provenance_from_dict(raw: Mapping[str, Any]) -> Provenance:
         final_losses=tuple((str(name), float(value)) for name, value in raw["final_losses"].items()),
         notes=tuple(map(str, raw["notes"])),
     )
+
+
+def estimate_from_dict(raw: Mapping[str, Any]) -> AgreementEstimate:
+    """Builds the estimate from parsed JSON; raises KeyError, TypeError or ValueError where it does not fit."""
+    numbers = {name: _number(raw[name]) for name in ("percent", "low", "high", "coverage")}
+    texts = {
+        "kind": AgreementKind(raw["kind"]),
+        "confidence": Confidence(raw["confidence"]),
+        "reasons": tuple(map(str, raw["reasons"])),
+        "parts": tuple(EstimatePart(**part) for part in raw["parts"]),
+    }
+    return AgreementEstimate(**{**raw, **numbers, **texts})
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
 
 
 def _pairs(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

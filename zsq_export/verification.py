@@ -130,6 +130,8 @@ def _subject(artifact: Artifact, plan: Plan, prepared: PreparedModel) -> Subject
         layer_reference=equalize(prepared).folded if plan.equalized else None,
         float_ops=plan.float_ops,
         provenance=_provenance(artifact),
+        estimate=manifest.estimate,
+        search=plan.search,
     )
 
 

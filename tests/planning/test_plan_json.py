@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx_graphs import model, node, weights
 from plans import entry, plan, prepared, table
+from reports import make_search
 
 from zsq_export.errors import PlanError
 from zsq_export.planning.plan import BiasCorrection, Plan, Role, TensorPlan, Use
@@ -52,6 +53,12 @@ def test_every_float32_survives(scale: list[float], delta: list[float]) -> None:
     assert plan_from_json(plan_to_json(before)) == before
 
 
+def test_the_steps_of_a_search_survive(made: Plan) -> None:
+    searched = replace(made, search=make_search())
+    assert plan_from_json(plan_to_json(searched)) == searched
+    assert '"search"' not in plan_to_json(made)
+
+
 def test_a_person_can_read_it(made: Plan) -> None:
     text = plan_to_json(made)
     assert max(map(len, text.splitlines())) < 200
@@ -79,6 +86,7 @@ def _edit(made: Plan, change: Callable[[dict[str, Any]], object]) -> str:
         (lambda raw: raw.update(tensors={}), r"\$\.tensors is .* expected an array"),
         (lambda raw: raw.update(schema_version=99), "schema version 99"),
         (lambda raw: raw.update(equalized=1), "true or false"),
+        (lambda raw: raw.update(search=[{"action": "guess"}]), r"\$\.search\[0\]\.agreement is missing"),
     ],
 )
 def test_a_malformed_plan_is_refused_with_its_place(made: Plan, change: Callable[..., object], place: str) -> None:

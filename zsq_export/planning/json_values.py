@@ -73,6 +73,16 @@ class JsonValue:
             raise self.mistake("an integer")
         return self.raw
 
+    def number(self) -> float:
+        """A finite number."""
+        if not isinstance(self.raw, int | float) or isinstance(self.raw, bool) or not np.isfinite(self.raw):
+            raise self.mistake("a finite number")
+        return float(self.raw)
+
+    def number_or_none(self) -> float | None:
+        """A finite number, or null."""
+        return None if self.raw is None else self.number()
+
     def float32(self) -> float:
         """A finite number, rounded to float32."""
         if not isinstance(self.raw, int | float) or isinstance(self.raw, bool):

@@ -63,6 +63,42 @@ class BiasCorrection:
     delta: tuple[float, ...]
 
 
+class SearchAction(StrEnum):
+    """What one step of a search tried."""
+
+    START = "as planned"
+    KEEP_FLOAT = "leave float for fidelity"
+    DROP_SLOW = "leave float for speed"
+    QUANTIZE_AGAIN = "quantize again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchStep:
+    """One plan that a search built and measured.
+
+    Attributes:
+        action: what was changed against the plan that was kept last.
+        nodes: that the step left in float, or quantized again.
+        reason: why it was tried and what came of it, for people.
+        agreement, agreement_low: predicted on real data and the lower end of its interval, percent.
+        sqnr_db: of the outputs on held-out synthetic inputs.
+        speedup, speedup_low, speedup_high: times as fast as the best float model, with its interval; None where it was
+            not measured.
+        kept: whether later steps build on it.
+    """
+
+    action: SearchAction
+    nodes: tuple[str, ...]
+    reason: str
+    agreement: float
+    agreement_low: float
+    sqnr_db: float
+    speedup: float | None
+    speedup_low: float | None
+    speedup_high: float | None
+    kept: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """The result of placement + ranges for one model and one target.
@@ -78,6 +114,7 @@ class Plan:
         settings: further options of the target, as (name, text) pairs.
         float32_ops: where the target runs what is not quantized in float16, the ops that must not, with reasons.
         rounding: registered name of how the weights are rounded.
+        search: the steps of ``convert --search`` that led to this plan, in order; empty without a search.
     """
 
     target: str
@@ -90,4 +127,5 @@ class Plan:
     settings: tuple[tuple[str, str], ...] = ()
     float32_ops: tuple[FloatOp, ...] = ()
     rounding: str = "nearest"
+    search: tuple[SearchStep, ...] = ()
     schema_version: int = PLAN_SCHEMA_VERSION

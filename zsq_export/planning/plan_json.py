@@ -15,6 +15,7 @@ from zsq_export.planning.check import check_plan
 from zsq_export.planning.json_values import JsonValue
 from zsq_export.planning.plan import PLAN_SCHEMA_VERSION, BiasCorrection, FloatOp, Plan, Role, TensorPlan, Use
 from zsq_export.planning.schemes import Scheme
+from zsq_export.planning.search_json import search_from_json, search_to_raw
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.qparams import QParams
 
@@ -23,7 +24,7 @@ __all__ = ["check_plan", "plan_from_json", "plan_to_json"]
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _PLAN_KEYS = frozenset({"schema_version", "target", "model_sha256", "equalized", "tensors", "float_ops"})
-_PLAN_OPTIONS = frozenset({"scheme", "settings", "float32_ops", "bias_corrections", "rounding"})
+_PLAN_OPTIONS = frozenset({"scheme", "settings", "float32_ops", "bias_corrections", "rounding", "search"})
 _TENSOR_KEYS = frozenset({"tensor", "role", "dtype", "scale", "zero_point", "uses"})
 _TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output", "bits", "block"})
 
@@ -45,6 +46,8 @@ def plan_to_json(plan: Plan) -> str:
             {"node": item.node, "delta": [_short(value) for value in item.delta]} for item in plan.bias_corrections
         ],
     }
+    if plan.search:
+        raw["search"] = search_to_raw(plan.search)
     return _layout(raw, 0) + "\n"
 
 
@@ -79,6 +82,7 @@ def plan_from_json(text: str) -> Plan:
         bias_corrections=tuple(_correction(value) for value in corrections.items()),
         scheme=_choice(members["scheme"], Scheme) if "scheme" in members else Scheme.INT8,
         settings=_pairs(members["settings"]) if "settings" in members else (),
+        search=search_from_json(members["search"]) if "search" in members else (),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from zsq_export.backends.base import ExecutedOp
+from zsq_export.validation.forecast import AgreementKind
 
 
 class InputOrigin(StrEnum):
@@ -41,12 +42,14 @@ class Agreement:
         standard_error: of ``percent``, in points (binomial).
         samples: compared.
         inputs: real or synthetic.
+        kind: what agreeing means here.
     """
 
     percent: float
     standard_error: float
     samples: int
     inputs: InputOrigin
+    kind: AgreementKind = AgreementKind.TOP1
 
 
 @dataclass(frozen=True, kw_only=True)

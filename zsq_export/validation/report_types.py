@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from zsq_export.planning.plan import FloatOp
+from zsq_export.planning.plan import FloatOp, SearchStep
 from zsq_export.validation.figures import (
     Accuracy,
     Agreement,
@@ -15,6 +15,7 @@ from zsq_export.validation.figures import (
     LayerReport,
     OutputFidelity,
 )
+from zsq_export.validation.forecast import AgreementEstimate
 
 REPORT_SCHEMA_VERSION = 1
 
@@ -98,6 +99,8 @@ class ValidationReport:
         float_ops: left float by the plan, with reasons.
         gates: limits that were given.
         findings: most important first.
+        estimate: agreement on real data as ``convert`` predicted it without any; None where it did not.
+        search: the steps of ``convert --search``, in order; empty without a search.
     """
 
     target: str
@@ -117,6 +120,8 @@ class ValidationReport:
     float_ops: tuple[FloatOp, ...]
     gates: tuple[GateResult, ...]
     findings: tuple[Finding, ...]
+    estimate: AgreementEstimate | None = None
+    search: tuple[SearchStep, ...] = ()
     schema_version: int = REPORT_SCHEMA_VERSION
 
     @property

@@ -15,11 +15,12 @@ from zsq_export.backends.base import Backend, Runner
 from zsq_export.errors import TargetUnavailableError, UsageError
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import InputInfo, PreparedModel
-from zsq_export.planning.plan import FloatOp
+from zsq_export.planning.plan import FloatOp, SearchStep
 from zsq_export.validation.executed import summarize_executed
 from zsq_export.validation.fidelity import Progress, measure_outputs
 from zsq_export.validation.figures import Latency, LayerReport
 from zsq_export.validation.findings import find
+from zsq_export.validation.forecast import AgreementEstimate
 from zsq_export.validation.gates import Gates, evaluate_gates
 from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency
 from zsq_export.validation.layers import measure_layers, measure_lowering
@@ -48,6 +49,8 @@ class Subject:
         layer_reference: float model that the QDQ model was made from, if that is not ``prepared.folded`` (equalized).
         float_ops: left float by the plan.
         provenance: name and value pairs for the report.
+        estimate: what ``convert`` predicted; for the report.
+        search: the steps that led to the plan; for the report.
     """
 
     target: str
@@ -59,6 +62,8 @@ class Subject:
     layer_reference: ir.Model | None = None
     float_ops: tuple[FloatOp, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
+    estimate: AgreementEstimate | None = None
+    search: tuple[SearchStep, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +133,8 @@ def validate_artifact(
         float_ops=subject.float_ops,
         gates=(),
         findings=(),
+        estimate=subject.estimate,
+        search=subject.search,
     )
     return judge(report, options.gates)
 
