@@ -12,6 +12,7 @@ from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import SyntheticInputs
 from zsq_export.calib.convention import detect_convention
 from zsq_export.calib.synthesis import field_inputs, normalise, prior_pictures, sole_picture
+from zsq_export.calibration_record import read_calibration_record
 from zsq_export.errors import DataError, TargetUnavailableError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import PreparedModel
@@ -119,7 +120,7 @@ def _samples(verification: Verification, artifact: Artifact, prepared: PreparedM
 
 
 def _subject(artifact: Artifact, plan: Plan, prepared: PreparedModel) -> Subject:
-    manifest = artifact.manifest
+    manifest, record = artifact.manifest, read_calibration_record(artifact.folder)
     return Subject(
         target=manifest.target,
         entry=artifact.entry,
@@ -132,6 +133,9 @@ def _subject(artifact: Artifact, plan: Plan, prepared: PreparedModel) -> Subject
         provenance=_provenance(artifact),
         estimate=manifest.estimate,
         search=plan.search,
+        tensors=plan.tensors,
+        seen=record.seen,
+        pictures=None if record.pictures is None else record.pictures.name,
     )
 
 

@@ -20,6 +20,7 @@ from zsq_export.artifact import (
 )
 from zsq_export.backends.base import Backend
 from zsq_export.calib.base import CalibrationResult, Provenance
+from zsq_export.calibration_record import write_calibration_record
 from zsq_export.graph.prepared import PreparedModel, SourceFile
 from zsq_export.graph.saving import save_model
 from zsq_export.graph.source import source_size
@@ -52,6 +53,7 @@ def fill_artifact(
     (folder / PLAN_NAME).write_text(plan_to_json(plan))
     if calibration.preprocessing is not None:
         (folder / PREPROCESSING_NAME).write_text(calibration.preprocessing.to_json())
+    write_calibration_record(folder, calibration, plan)
     return Manifest(
         target=backend.name,
         entry=lowered[0],

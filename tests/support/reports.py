@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zsq_export.backends.base import ExecutedOp
+from zsq_export.metrics.results import MetricDetail, MetricResult
 from zsq_export.planning.plan import FloatOp, SearchAction, SearchStep
+from zsq_export.validation.confusion import Confusion, ConfusionCell
 from zsq_export.validation.executed import summarize_executed
 from zsq_export.validation.figures import (
     Accuracy,
@@ -21,6 +23,7 @@ from zsq_export.validation.figures import (
 )
 from zsq_export.validation.forecast import AgreementEstimate, AgreementKind, Confidence, EstimatePart
 from zsq_export.validation.gates import Gates
+from zsq_export.validation.ranges import RangeReport, TensorRange
 from zsq_export.validation.report_types import Environment, ValidationReport
 from zsq_export.validation.validate import judge
 
@@ -54,7 +57,10 @@ def make_report(origin: InputOrigin = InputOrigin.REAL, gates: Gates | None = No
         outputs=(output,),
         lowering=(output,),
         layers=make_layers(origin),
+        ranges=make_ranges(origin),
         accuracy=accuracy if real else None,
+        confusion=make_confusion(origin),
+        metrics=(make_metric(origin),) if real else (),
         latency=make_latency(origin),
         executed=summarize_executed(
             (
@@ -68,6 +74,7 @@ def make_report(origin: InputOrigin = InputOrigin.REAL, gates: Gates | None = No
         findings=(),
         estimate=make_estimate(),
         search=make_search(),
+        pictures=None,
     )  # fmt: skip
     return judge(report, gates or Gates())
 
@@ -106,6 +113,34 @@ def make_layers(origin: InputOrigin = InputOrigin.REAL) -> LayerReport:
         for i in range(12)
     ]
     return LayerReport(layers=tuple(sorted(layers, key=lambda layer: layer.sqnr_db)), samples=32, inputs=origin)
+
+
+def make_ranges(origin: InputOrigin = InputOrigin.REAL) -> RangeReport:
+    """The input and twelve layers, the last one clipped."""
+    ranges = [
+        TensorRange(
+            tensor=f"t{i}", position=i, low=-1.0, high=6.0 + i, bits=8, seen_low=-0.8, seen_high=5.5 + i,
+            clipped=0.0 if i < 11 else 0.02, calibration_low=-1.0, calibration_high=6.0 + i,
+        )
+        for i in range(-1, 12)
+    ]  # fmt: skip
+    return RangeReport(tensors=tuple(ranges), samples=32, inputs=origin)
+
+
+def make_confusion(origin: InputOrigin = InputOrigin.REAL) -> Confusion:
+    """Ten classes, fifty samples each, of which class 3 is taken for class 8 seven times."""
+    cells = [ConfusionCell(float_class=i, quantized_class=i, samples=50 - 7 * (i == 3)) for i in range(10)]
+    cells.insert(4, ConfusionCell(float_class=3, quantized_class=8, samples=7))
+    return Confusion(output="logits", classes=10, cells=tuple(cells), samples=500, inputs=origin)
+
+
+def make_metric(origin: InputOrigin = InputOrigin.REAL) -> MetricResult:
+    """One point of mAP lost."""
+    return MetricResult(
+        name="coco-map", unit="%", higher_is_better=True, float_value=15.5, quantized_value=14.5, drop=1.0,
+        drop_standard_error=None, details=(MetricDetail(name="AP50", float_value=30.0, quantized_value=29.0),),
+        samples=158, inputs=origin,
+    )  # fmt: skip
 
 
 def make_latency(origin: InputOrigin = InputOrigin.REAL) -> Latency:

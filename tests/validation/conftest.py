@@ -41,6 +41,8 @@ def digits_subject(digits_model: DigitsModel, tmp_path_factory: pytest.TempPathF
             float_bytes=digits_model.path.stat().st_size,
             float_ops=plan.float_ops,
             provenance=(("calibrator", "data"),),
+            tensors=plan.tensors,
+            seen={name: (found.minimum, found.maximum) for name, found in statistics.items()},
         )
 
     return make

@@ -29,6 +29,7 @@ from zsq_export.validation.figures import InputOrigin
 from zsq_export.validation.gates import Gates
 from zsq_export.validation.latency import LatencyOptions
 from zsq_export.validation.layers import measure_layers, shared_layers
+from zsq_export.validation.ranges import RangeMeter
 from zsq_export.validation.report_types import ValidationReport
 from zsq_export.validation.samples import Samples, samples_from_arrays
 from zsq_export.validation.validate import Subject, ValidationOptions, validate_artifact
@@ -121,9 +122,9 @@ def test_without_labels_fidelity_is_marked_as_synthetic(subject: Subject, digits
 
 def test_layers_are_those_of_a_plain_computation(subject: Subject, digits_model: DigitsModel) -> None:
     assert subject.qdq is not None
-    report = measure_layers(
+    report, _ = measure_layers(
         subject.prepared.folded, subject.qdq, real(digits_model, 20), subject.prepared.inputs, batch_size=8,
-        progress=silent,
+        watch=RangeMeter((), {}), progress=silent,
     )  # fmt: skip
     assert [layer.sqnr_db for layer in report.layers] == sorted(layer.sqnr_db for layer in report.layers)
     assert {"Conv", "Gemm", "Relu", "Add"} <= {layer.op_type for layer in report.layers}

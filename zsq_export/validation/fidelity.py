@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zsq_export.errors import ArtifactError
 from zsq_export.validation.accuracy import AccuracyMeter
 from zsq_export.validation.comparison import OutputMeter, class_scores
+from zsq_export.validation.confusion import Confusion, ConfusionMeter
 from zsq_export.validation.figures import Accuracy, InputOrigin, OutputFidelity
 from zsq_export.validation.running import Outputs, Run, run_padded
 from zsq_export.validation.samples import Batch, Samples
@@ -22,10 +23,12 @@ class OutputFigures:
     Attributes:
         outputs: per graph output, in the model's order.
         accuracy: None without labels or class scores.
+        confusion: None without class scores.
     """
 
     outputs: tuple[OutputFidelity, ...]
     accuracy: Accuracy | None
+    confusion: Confusion | None
 
 
 class OutputComparison:
@@ -35,6 +38,7 @@ class OutputComparison:
         self._inputs = inputs
         self._meters: dict[str, OutputMeter] = {}
         self._accuracy: AccuracyMeter | None = None
+        self._confusion: ConfusionMeter | None = None
 
     def add(self, reference: Outputs, other: Outputs, batch: Batch) -> None:
         """Adds the outputs of one batch.
@@ -46,24 +50,27 @@ class OutputComparison:
         for name, expected in reference.items():
             _check_output(name, expected.shape, other)
             self._meters.setdefault(name, OutputMeter(name, self._inputs)).add(expected, other[name])
-        if batch.labels is not None:
-            self._add_labelled(reference, other, batch)
+        self._add_scores(reference, other, batch)
 
     def result(self) -> OutputFigures:
         """The figures over all batches."""
         return OutputFigures(
             outputs=tuple(meter.result() for meter in self._meters.values()),
             accuracy=None if self._accuracy is None else self._accuracy.result(),
+            confusion=None if self._confusion is None else self._confusion.result(),
         )
 
-    def _add_labelled(self, reference: Outputs, other: Outputs, batch: Batch) -> None:
+    def _add_scores(self, reference: Outputs, other: Outputs, batch: Batch) -> None:
         scored = ((name, class_scores(array)) for name, array in reference.items())
         name, scores = next(((name, scores) for name, scores in scored if scores is not None), ("", None))
-        if scores is None or batch.labels is None:
+        if scores is None:
             return
-        if self._accuracy is None:
-            self._accuracy = AccuracyMeter(name, self._inputs)
-        self._accuracy.add(scores, other[name].reshape(scores.shape), batch.labels)
+        quantized = other[name].reshape(scores.shape)
+        self._confusion = self._confusion or ConfusionMeter(name, self._inputs)
+        self._confusion.add(scores, quantized)
+        if batch.labels is not None:
+            self._accuracy = self._accuracy or AccuracyMeter(name, self._inputs)
+            self._accuracy.add(scores, quantized, batch.labels)
 
 
 def measure_outputs(

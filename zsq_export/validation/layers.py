@@ -14,6 +14,7 @@ from zsq_export.graph.topology import is_float
 from zsq_export.validation.comparison import SignalMeter
 from zsq_export.validation.fidelity import OutputComparison, Progress
 from zsq_export.validation.figures import LayerFidelity, LayerReport, OutputFidelity
+from zsq_export.validation.ranges import RangeMeter, RangeReport
 from zsq_export.validation.running import Outputs, Run, fixed_batch, run_padded
 from zsq_export.validation.samples import Batch, Samples
 
@@ -59,8 +60,9 @@ def measure_layers(
     inputs: Sequence[InputInfo],
     *,
     batch_size: int,
+    watch: RangeMeter,
     progress: Progress,
-) -> LayerReport:
+) -> tuple[LayerReport, RangeReport]:
     """SQNR of every computed tensor of the QDQ model against the float one, both in ONNX Runtime, unoptimised.
 
     Args:
@@ -69,10 +71,11 @@ def measure_layers(
         samples: inputs; a few are enough, labels are not looked at.
         inputs: of the model.
         batch_size: at most so many samples per run.
+        watch: shown the same tensors of the float model, and the inputs.
         progress: told what is being done and how far it is.
 
     Returns:
-        The layers, worst first.
+        The layers, worst first, and the ranges of the tensors that both models have.
     """
     layers = shared_layers(reference, ir.load(qdq))
     names = [layer.tensor for layer in layers]
@@ -82,9 +85,11 @@ def measure_layers(
     for batch, traces in _run_both(sessions[0].run, sessions[1].run, samples, inputs, batch_size):
         for name, meter in meters.items():
             meter.add(traces[0][name], traces[1][name])
+        watch.add({**batch.feeds, **traces[0]})
         done += len(next(iter(batch.feeds.values())))
         progress("comparing layers", done / len(samples))
-    return _report(layers, meters, samples)
+    positions = {layer.tensor: layer.position for layer in layers}
+    return _report(layers, meters, samples), watch.result(positions, len(samples), samples.origin)
 
 
 def measure_lowering(qdq: Path, device: Run, samples: Samples, batch_size: int) -> tuple[OutputFidelity, ...]:

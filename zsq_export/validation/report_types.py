@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zsq_export.metrics.results import MetricResult
 from zsq_export.planning.plan import FloatOp, SearchStep
+from zsq_export.validation.confusion import Confusion
 from zsq_export.validation.figures import (
     Accuracy,
     Agreement,
@@ -16,8 +18,9 @@ from zsq_export.validation.figures import (
     OutputFidelity,
 )
 from zsq_export.validation.forecast import AgreementEstimate
+from zsq_export.validation.ranges import RangeReport
 
-REPORT_SCHEMA_VERSION = 1
+REPORT_SCHEMA_VERSION = 2
 
 
 class Severity(StrEnum):
@@ -93,7 +96,10 @@ class ValidationReport:
         outputs: quantized model on the device against the float model in ONNX Runtime, per output.
         lowering: quantized model on the device against the QDQ model in ONNX Runtime; empty without a QDQ model.
         layers: along the network; None without a QDQ model.
+        ranges: seen against chosen, along the network; None without a QDQ model.
         accuracy: None without labels.
+        confusion: of the classes that the two models name; None without class scores.
+        metrics: that were asked for.
         latency: None if it was not asked for.
         executed: what really ran.
         float_ops: left float by the plan, with reasons.
@@ -101,6 +107,7 @@ class ValidationReport:
         findings: most important first.
         estimate: agreement on real data as ``convert`` predicted it without any; None where it did not.
         search: the steps of ``convert --search``, in order; empty without a search.
+        pictures: file beside the report with thumbnails of the synthetic calibration inputs; None if there is none.
     """
 
     target: str
@@ -114,7 +121,10 @@ class ValidationReport:
     outputs: tuple[OutputFidelity, ...]
     lowering: tuple[OutputFidelity, ...]
     layers: LayerReport | None
+    ranges: RangeReport | None
     accuracy: Accuracy | None
+    confusion: Confusion | None
+    metrics: tuple[MetricResult, ...]
     latency: Latency | None
     executed: ExecutedPrecisions
     float_ops: tuple[FloatOp, ...]
@@ -122,6 +132,7 @@ class ValidationReport:
     findings: tuple[Finding, ...]
     estimate: AgreementEstimate | None = None
     search: tuple[SearchStep, ...] = ()
+    pictures: str | None
     schema_version: int = REPORT_SCHEMA_VERSION
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from zsq_export.backends.base import Backend, Runner
 from zsq_export.errors import TargetUnavailableError, UsageError
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import InputInfo, PreparedModel
-from zsq_export.planning.plan import FloatOp, SearchStep
+from zsq_export.planning.plan import FloatOp, SearchStep, TensorPlan
 from zsq_export.validation.executed import summarize_executed
 from zsq_export.validation.fidelity import Progress, measure_outputs
 from zsq_export.validation.figures import Latency, LayerReport
@@ -24,6 +24,7 @@ from zsq_export.validation.forecast import AgreementEstimate
 from zsq_export.validation.gates import Gates, evaluate_gates
 from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency
 from zsq_export.validation.layers import measure_layers, measure_lowering
+from zsq_export.validation.ranges import RangeMeter, RangeReport
 from zsq_export.validation.report_types import Environment, ValidationReport
 from zsq_export.validation.running import choose_batch, fixed_batch
 from zsq_export.validation.samples import Feeds, Samples
@@ -51,6 +52,9 @@ class Subject:
         provenance: name and value pairs for the report.
         estimate: what ``convert`` predicted; for the report.
         search: the steps that led to the plan; for the report.
+        tensors: of the plan.
+        seen: tensor name -> range seen in calibration, where it is known.
+        pictures: file in the artifact with thumbnails of the calibration's inputs.
     """
 
     target: str
@@ -64,6 +68,9 @@ class Subject:
     provenance: tuple[tuple[str, str], ...] = ()
     estimate: AgreementEstimate | None = None
     search: tuple[SearchStep, ...] = ()
+    tensors: tuple[TensorPlan, ...] = ()
+    seen: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    pictures: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +120,7 @@ def validate_artifact(
     batch_size = choose_batch(samples, inputs, reference.run)
     figures = measure_outputs(reference.run, runner.run, samples, batch_size, options.progress)
     few = samples.spread(options.layer_samples)
+    layers, ranges = _inside(subject, few, batch_size, options)
     report = ValidationReport(
         target=subject.target,
         model=subject.prepared.source.path.name,
@@ -124,8 +132,11 @@ def validate_artifact(
         inputs=samples.used(),
         outputs=figures.outputs,
         lowering=() if subject.qdq is None else measure_lowering(subject.qdq, runner.run, few, batch_size),
-        layers=_layers(subject, few, batch_size, options),
+        layers=layers,
+        ranges=ranges,
         accuracy=figures.accuracy,
+        confusion=figures.confusion,
+        metrics=(),
         latency=None
         if options.latency is None
         else _latency(subject, backend, runner, samples.head(latency_batch), options),
@@ -135,6 +146,7 @@ def validate_artifact(
         findings=(),
         estimate=subject.estimate,
         search=subject.search,
+        pictures=subject.pictures,
     )
     return judge(report, options.gates)
 
@@ -144,15 +156,18 @@ def judge(report: ValidationReport, gates: Gates) -> ValidationReport:
     return replace(report, gates=evaluate_gates(gates, report), findings=find(report))
 
 
-def _layers(subject: Subject, samples: Samples, batch_size: int, options: ValidationOptions) -> LayerReport | None:
+def _inside(
+    subject: Subject, samples: Samples, batch_size: int, options: ValidationOptions
+) -> tuple[LayerReport | None, RangeReport | None]:
     if subject.qdq is None:
-        return None
+        return None, None
     return measure_layers(
         subject.layer_reference or subject.prepared.folded,
         subject.qdq,
         samples,
         subject.prepared.inputs,
         batch_size=batch_size,
+        watch=RangeMeter(subject.tensors, subject.seen),
         progress=options.progress,
     )
 
