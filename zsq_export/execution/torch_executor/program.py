@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zsq_export.errors import ModelError, UnsupportedOpError, ZsqError
 from zsq_export.execution.torch_executor.dtypes import TORCH_DTYPES, to_torch
+from zsq_export.execution.torch_executor.products import ExactProduct, exact_product
 from zsq_export.execution.torch_executor.registry import Kernel, NodeView, bind
 
 OPSETS = range(13, 29)
@@ -149,10 +150,27 @@ class _Compiler:
         outputs = tuple(self._slot(value) for value in node.outputs)
         if all(slot < 0 or slot in self._constants for slot in slots) and self._fold(view, kernel, constants, outputs):
             return None
+        product = exact_product(node, kernel, self._constant) if self._placement.autocast_dtype is None else None
+        if product is not None:
+            kernel, slots = product.kernel, self._operands(product)
         if self._placement.device.type != "cpu":
             kernel = _aligned(kernel, self._placement.device, frozenset(view.host_inputs))
         placed = tuple(self._place(node.op_type, slot) for slot in slots)
         return Step(node=view, kernel=kernel, inputs=placed, outputs=outputs)
+
+    def _constant(self, value: ir.Value | None) -> Tensor | None:
+        return self._constants.get(self._slot(value))
+
+    def _operands(self, product: ExactProduct) -> tuple[int, ...]:
+        """Slots of its operands; a constant of its own gets a new one."""
+        slots = []
+        for operand in product.operands:
+            if isinstance(operand, Tensor):
+                slots.append(self._new_slot())
+                self._constants[slots[-1]] = operand
+            else:
+                slots.append(self._slot(operand))
+        return tuple(slots)
 
     def _fold(self, view: NodeView, kernel: Kernel, constants: list[Tensor | None], outputs: tuple[int, ...]) -> bool:
         """Computes a node of constants once; False if its result is too large to keep."""
