@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
-from importlib.metadata import version
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -59,21 +61,34 @@ def test_the_rtx_package_has_everything_that_is_used() -> None:
     assert api.capture_asked == hasattr(module.IExecutionContext, "is_stream_capturable")
 
 
-def _bindings() -> Path | None:
+def _installed_bindings(_folder: Path) -> bytes:
     spec = importlib.util.find_spec("tensorrt_bindings")
-    folder = Path(spec.origin).parent if spec is not None and spec.origin else None
-    return None if folder is None else folder / "tensorrt.so"
+    if spec is None or not spec.origin:
+        pytest.skip("no tensorrt bindings (tensorrt-cu13-bindings) are installed")
+    return (Path(spec.origin).parent / "tensorrt.so").read_bytes()
 
 
-@pytest.mark.skipif(_bindings() is None, reason="no tensorrt bindings (tensorrt-cu13-bindings) are installed")
-def test_the_full_packages_bindings_name_everything_that_is_used() -> None:
+def _downloaded_bindings(folder: Path) -> bytes:
+    """Two versions of one package cannot be installed side by side."""
+    wanted = "tensorrt-cu13-bindings>=10.13,<11"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", wanted]
+    done = subprocess.run([*command, "--dest", str(folder)], capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        pytest.skip(f"{wanted} cannot be had: {done.stderr.strip().splitlines()[-1]}")
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (binary,) = [name for name in archive.namelist() if name.endswith("tensorrt.so")]
+        return archive.read(binary)
+
+
+@pytest.mark.parametrize(("major", "bindings"), [("10", _downloaded_bindings), ("11", _installed_bindings)])
+def test_the_full_packages_bindings_name_everything_that_is_used(
+    major: str, bindings: Callable[[Path], bytes], tmp_path: Path
+) -> None:
     """They cannot be imported without libnvinfer, which PyPI does not have; their names stand in the binary."""
-    path = _bindings()
-    assert path is not None
-    words = path.read_bytes()
+    words = bindings(tmp_path)
     missing = [name for names in SHARED.values() for name in names if name.encode() not in words]
     assert not missing
-    major = version("tensorrt-cu13-bindings")
     api = api_of(TENSORRT, major)
     assert api is not None
     assert api.compute_capabilities == (b"num_compute_capabilities" in words)
