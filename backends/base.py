@@ -92,6 +92,20 @@ class RuleChecker(Protocol):
         ...
 
 
+@runtime_checkable
+class Portable(Protocol):
+    """A backend whose artifacts run on other devices by :mod:`zsq_export.device`."""
+
+    def save_float(self, model: ir.Model, out_dir: Path) -> tuple[str, ...]:
+        """Writes the float model in the target's own format and returns the files' names, the one to open first.
+
+        Raises:
+            TargetUnavailableError: the runtime that is needed to write it is missing.
+            UnsupportedOpError: the target's format has no such op.
+        """
+        ...
+
+
 class Runner(Protocol):
     """A loaded model on its device."""
 

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsq_export.backends.cpu import this_cpu
+from zsq_export.device.cpu import this_cpu
 from zsq_export.listing import Target, list_targets
 from zsq_export.version import package_version, version
 

@@ -30,7 +30,7 @@ class OnnxRuntimeCpu(Int8Only):
 
     def probe(self) -> Probe:
         """Whether ONNX Runtime can be imported; never raises."""
-        from zsq_export.backends.cpu import this_cpu
+        from zsq_export.device.cpu import this_cpu
 
         cpu = this_cpu()
         try:
@@ -74,3 +74,9 @@ class OnnxRuntimeCpu(Int8Only):
         if precision is not FloatPrecision.F32:
             raise UsageError(f"ONNX Runtime's CPU provider does not run {precision.value}", hint="use f32")
         return OrtRunner.from_model(model, threads=threads)
+
+    def save_float(self, model: ir.Model, out_dir: Path) -> tuple[str, ...]:
+        """The float model, as :meth:`open_float` runs it."""
+        from zsq_export.graph.saving import save_model
+
+        return save_model(model, out_dir / MODEL_NAME)

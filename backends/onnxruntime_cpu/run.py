@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.base import Arrays, ExecutedOp
 from zsq_export.backends.onnxruntime_cpu.precisions import executed_ops
+from zsq_export.device.onnxruntime_cpu import PROVIDERS, session_options
 from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
 from zsq_export.graph.saving import save_model
-
-_PROVIDERS = ["CPUExecutionProvider"]
-_QUIET = 3
 
 
 class OrtRunner:
@@ -32,7 +30,7 @@ class OrtRunner:
         """
         self._file = file
         self._folder: TemporaryDirectory[str] | None = None
-        self._session = _session(file, _options(threads))
+        self._session = _session(file, session_options(threads))
         self._inputs = [port.name for port in self._session.get_inputs()]
         self._outputs = [port.name for port in self._session.get_outputs()]
 
@@ -75,7 +73,7 @@ class OrtRunner:
 
     def executed_precisions(self) -> tuple[ExecutedOp, ...]:
         """Every kernel of one inference, from ONNX Runtime's own profile."""
-        return executed_ops(self._file, _options(1), _PROVIDERS)
+        return executed_ops(self._file, session_options(1), PROVIDERS)
 
     def _feeds(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         missing = [name for name in self._inputs if name not in inputs]
@@ -84,19 +82,10 @@ class OrtRunner:
         return {name: np.ascontiguousarray(inputs[name], dtype=np.float32) for name in self._inputs}
 
 
-def _options(threads: int | None) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = _QUIET
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    return options
-
-
 def _session(file: Path, options: ort.SessionOptions) -> ort.InferenceSession:
     if not file.is_file():
         raise ArtifactError(f"{file} does not exist", hint="convert the model again")
     try:
-        return ort.InferenceSession(str(file), options, providers=_PROVIDERS)
+        return ort.InferenceSession(str(file), options, providers=PROVIDERS)
     except Exception as error:
         raise TargetUnavailableError(f"ONNX Runtime cannot load {file.name}: {error}") from error

@@ -54,10 +54,10 @@ class OpenVinoCpu(Int8Only):
         return OpenVinoRunner(read_ir(file), precision=FloatPrecision.F32, threads=threads)
 
     def float_precisions(self) -> tuple[FloatPrecision, ...]:
-        """f32, and bf16 where the CPU multiplies it natively."""
-        from zsq_export.backends.cpu import this_cpu
+        """f32, and the half precisions that the CPU multiplies natively."""
+        from zsq_export.device.openvino_cpu import float_precisions
 
-        return (FloatPrecision.F32, FloatPrecision.BF16) if this_cpu().has_bf16 else (FloatPrecision.F32,)
+        return tuple(map(FloatPrecision, float_precisions()))
 
     def open_float(self, model: ir.Model, precision: FloatPrecision, *, threads: int | None) -> Runner:
         """The float model in the same runtime.
@@ -69,3 +69,13 @@ class OpenVinoCpu(Int8Only):
         from zsq_export.backends.openvino_cpu.run import OpenVinoRunner
 
         return OpenVinoRunner(to_openvino(model), precision=precision, threads=threads)
+
+    def save_float(self, model: ir.Model, out_dir: Path) -> tuple[str, ...]:
+        """The float model as an IR, as :meth:`open_float` runs it.
+
+        Raises:
+            TargetUnavailableError: OpenVINO is not installed.
+        """
+        from zsq_export.backends.openvino_cpu.lower import lower_to_ir
+
+        return lower_to_ir(model, out_dir)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zsq_export.backends.base import Arrays, ExecutedOp, FloatPrecision
 from zsq_export.backends.openvino_cpu.precisions import executed_ops
 from zsq_export.backends.openvino_cpu.runtime import compile_model, import_openvino, last_line
+from zsq_export.device.openvino_cpu import port_name
 from zsq_export.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class OpenVinoRunner:
         self._model = model
         self._precision = precision
         self._threads = threads
-        self._input_names = [_public_name(port) for port in model.inputs]
-        self._output_names = [_public_name(port) for port in model.outputs]
+        self._input_names = [port_name(port) for port in model.inputs]
+        self._output_names = [port_name(port) for port in model.outputs]
         self._compiled: dict[_Shapes, openvino.CompiledModel] = {}
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
@@ -92,12 +93,6 @@ class OpenVinoRunner:
         except RuntimeError as error:
             raise DataError(f"the model does not take inputs of shape {shapes}: {last_line(error)}") from error
         return static
-
-
-def _public_name(port: openvino.Output) -> str:
-    """Name of the ONNX tensor; a port has several where ops in between were dropped, the shortest is the tensor's."""
-    names = sorted(port.get_names(), key=lambda name: (len(name), name))
-    return names[0] if names else str(port.get_node().get_friendly_name())
 
 
 def _one_sample(port: openvino.Output) -> tuple[int, ...]:

@@ -7,14 +7,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from zsq_export.backends.base import FloatPrecision, Probe
-from zsq_export.backends.cpu import this_cpu
+from zsq_export.device.cpu import this_cpu
+from zsq_export.device.openvino_cpu import DEVICE, compile_config
 from zsq_export.errors import ArtifactError, TargetUnavailableError
 
 if TYPE_CHECKING:
     import openvino
 
 INSTALL_HINT = "pip install zsq-export[openvino]"
-DEVICE = "CPU"
 
 
 def import_openvino() -> ModuleType:
@@ -77,22 +77,14 @@ def compile_model(model: openvino.Model, *, precision: FloatPrecision, threads: 
 
     Args:
         model: float or quantized.
-        precision: of what runs in floating point. OpenVINO takes bfloat16 by itself where the CPU has it, so it is
-            always said.
+        precision: of what runs in floating point.
         threads: None: all cores.
 
     Raises:
         TargetUnavailableError: the CPU plugin refuses the model.
     """
-    config: dict[str, str] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
-        "INFERENCE_PRECISION_HINT": precision.value,
-    }
-    if threads is not None:
-        config["INFERENCE_NUM_THREADS"] = str(threads)
     try:
-        return import_openvino().Core().compile_model(model, DEVICE, config)
+        return import_openvino().Core().compile_model(model, DEVICE, compile_config(precision.value, threads))
     except RuntimeError as error:
         raise TargetUnavailableError(
             f"OpenVINO cannot compile the model for this CPU: {last_line(error)}", hint="check `zsq-export doctor`"

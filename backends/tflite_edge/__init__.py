@@ -100,6 +100,16 @@ class TfliteEdge:
 
         return LiteRtRunner(content, threads=threads)
 
+    def save_float(self, model: ir.Model, out_dir: Path) -> tuple[str, ...]:
+        """The float model as a .tflite file, as :meth:`open_float` runs it.
+
+        Raises:
+            TargetUnavailableError: ai-edge-litert is not installed.
+            UnsupportedOpError: an op or attribute value that is not handled.
+        """
+        (out_dir / MODEL_NAME).write_bytes(TfliteEdge()._emitted(model))
+        return (MODEL_NAME,)
+
     def _emitted(self, model: ir.Model) -> bytes:
         from zsq_export.backends.tflite_edge.runtime import require_writer
 

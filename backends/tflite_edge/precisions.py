@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.base import ExecutedOp
+from zsq_export.device.litert_cpu import delegated
 
 _DELEGATE = "DELEGATE"
 _PRECISIONS = {
@@ -33,24 +34,8 @@ def executed_ops(interpreter: Any, content: bytes) -> tuple[ExecutedOp, ...]:
     count = schema.Model.GetRootAs(content).Subgraphs(0).OperatorsLength()
     own, delegates = nodes[:count], [node for node in nodes[count:] if node["op_name"] == _DELEGATE]
     tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    taken = _taken(own, delegates)
+    taken = delegated(own, delegates)
     return tuple(_executed(node, tensors, node["index"] in taken) for node in own)
-
-
-def _taken(own: Sequence[Mapping[str, Any]], delegates: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Ops between what a delegate's kernel reads and what it writes."""
-    producer = {int(tensor): node for node in own for tensor in node["outputs"]}
-    found: set[int] = set()
-    for delegate in delegates:
-        given = {int(tensor) for tensor in delegate["inputs"]}
-        pending = [int(tensor) for tensor in delegate["outputs"]]
-        while pending:
-            node = producer.get(pending.pop())
-            if node is None or node["index"] in found:
-                continue
-            found.add(node["index"])
-            pending += [int(tensor) for tensor in node["inputs"] if int(tensor) not in given]
-    return found
 
 
 def _executed(node: Mapping[str, Any], tensors: Mapping[int, Any], delegated: bool) -> ExecutedOp:

@@ -6,7 +6,7 @@ from importlib import metadata
 from types import ModuleType
 
 from zsq_export.backends.base import Probe
-from zsq_export.backends.cpu import this_cpu
+from zsq_export.device.cpu import this_cpu
 from zsq_export.errors import TargetUnavailableError
 
 INSTALL_HINT = "pip install zsq-export[tflite]"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zsq_export.backends.cpu import parse_cpuinfo, this_cpu
+from zsq_export.device.cpu import parse_cpuinfo, this_cpu
 
 
 @pytest.mark.parametrize(

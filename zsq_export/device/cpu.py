@@ -1,4 +1,4 @@
-"""What CPU this is, and which integer and bfloat16 instructions it has."""
+"""What CPU this is, and which integer and half-precision instructions it has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+_BOARD = Path("/proc/device-tree/model")
+"""What Arm boards call themselves; their /proc/cpuinfo names no model."""
 
 _INT8_EXTENSIONS = (
     "amx_int8", "avx512_vnni", "avx_vnni_int8", "avx_vnni", "i8mm", "asimddp", "avx512bw", "avx2", "asimd",
@@ -16,6 +18,7 @@ _INT8_EXTENSIONS = (
 
 _DOT_PRODUCTS = frozenset(_INT8_EXTENSIONS[:6])
 _BF16_EXTENSIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_F16_EXTENSIONS = frozenset({"amx_fp16", "asimdhp"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,11 @@ class Cpu:
         """Whether bfloat16 multiplications run natively."""
         return bool(self.flags & _BF16_EXTENSIONS)
 
+    @property
+    def has_f16(self) -> bool:
+        """Whether float16 multiplications run natively."""
+        return bool(self.flags & _F16_EXTENSIONS)
+
 
 def this_cpu(cpuinfo: Path = _CPUINFO) -> Cpu:
     """Reads the processor of this machine; knows only the name outside Linux. Never raises."""
@@ -63,4 +71,7 @@ def parse_cpuinfo(text: str) -> Cpu:
 
 
 def _platform_name() -> str:
-    return platform.processor() or platform.machine() or "unknown CPU"
+    try:
+        return _BOARD.read_text().strip("\0\n ")
+    except OSError:
+        return platform.processor() or platform.machine() or "unknown CPU"

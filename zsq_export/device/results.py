@@ -1,0 +1,81 @@
+"""What a run on the device gives; the host reads it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .arrays import EncodedArray
+from .compare import Fidelity
+from .energy import Energy
+from .machine import DeviceInfo
+from .runtimes import RanOp
+
+RESULTS_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Times of one model.
+
+    Attributes:
+        precision: of the float model; "" for the quantized one.
+        seconds: per inference, one per round.
+        inferences: timed together in one round.
+    """
+
+    precision: str
+    seconds: tuple[float, ...]
+    inferences: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyRun:
+    """Latency at one batch size and number of threads, rounds interleaved.
+
+    Attributes:
+        batch_size: samples per inference.
+        threads: asked for; 0: the runtime's own choice.
+        series: float ones first, the quantized one last.
+        quiet: per round: the processor was not taken away.
+        warmed_up: the times had become stable before the first round.
+        energy: per inference.
+    """
+
+    batch_size: int
+    threads: int
+    series: tuple[Series, ...]
+    quiet: tuple[bool, ...]
+    warmed_up: bool
+    energy: Energy
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceResults:
+    """What ``run.py --json`` prints.
+
+    Attributes:
+        target: of the bundle.
+        artifact_sha256: of the manifest of the artifact that the bundle was made of.
+        inputs_sha256: of the inputs that were run.
+        samples: how many.
+        batch_size: of every run.
+        threads: that the outputs were computed with; 0: the runtime's own choice.
+        device: where.
+        outputs: of the quantized model over all samples, bit for bit.
+        fidelity: these against the float model's.
+        ran: every op with its precision.
+        latency: one entry per batch size and number of threads.
+    """
+
+    target: str
+    artifact_sha256: str
+    inputs_sha256: str
+    samples: int
+    batch_size: int
+    threads: int
+    device: DeviceInfo
+    outputs: tuple[EncodedArray, ...]
+    fidelity: tuple[Fidelity, ...]
+    ran: tuple[RanOp, ...]
+    latency: tuple[LatencyRun, ...]
+    results_version: int = RESULTS_VERSION

@@ -1,0 +1,10 @@
+"""Runs this bundle: ``python run.py --help``. Needs NumPy and the target's runtime, nothing else."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+runpy.run_module("zsq_device", run_name="__main__", alter_sys=True)

@@ -1,0 +1,215 @@
+"""Latency of several models side by side on a machine that does other things, too.
+
+Models take turns in short blocks, one after the other and then the other way round, so that a slow moment of the
+machine hits all of them alike and cancels in the ratio of a round. Blocks in which the system took the processor away
+are set aside. It goes on until the interval of the ratio is narrow, or the time is over.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Clock = Callable[[], float]
+"""Seconds that never go back."""
+Counter = Callable[[], int]
+"""How often the system took the processor away from this process so far."""
+
+_WINDOW = 5
+_STABLE_WITHIN = 0.05
+_BLOCK_SECONDS = 0.002
+"""A block is so many inferences that it takes at least this long: far above the clock's grain, and below the slice of
+time (3 ms and more) after which a system takes the processor away."""
+_MOST_INFERENCES = 100
+_WARM_UP_SHARE = 0.25
+_FEWEST_ROUNDS = 5
+_ENOUGH_ROUNDS = 15
+_CHECK_EVERY = 10
+_NARROW = 0.01
+"""Half the width of the interval, as a share of the ratio, at which more rounds would not tell more."""
+_FEWEST_QUIET = 15
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions:
+    """How long to measure.
+
+    Attributes:
+        seconds: about how long all rounds take together if they agree.
+        most_seconds: until when it may go on, because the interval is wide or the rounds are few.
+        most_rounds: enough for a quick model.
+        seed: of the bootstrap.
+    """
+
+    seconds: float = 6.0
+    most_seconds: float = 18.0
+    most_rounds: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timings:
+    """Times of every model, round by round.
+
+    Attributes:
+        seconds: [models, rounds], seconds per inference.
+        quiet: [rounds], in which the processor was not taken away.
+        inferences: timed together in one block, per model.
+        warmed_up: the times had become stable before the first round.
+    """
+
+    seconds: NDArray[np.float64]
+    quiet: NDArray[np.bool_]
+    inferences: tuple[int, ...]
+    warmed_up: bool
+
+    @property
+    def kept(self) -> NDArray[np.float64]:
+        """[models, rounds that count]: the quiet ones if there are enough of them, else all."""
+        return self.seconds[:, self.quiet] if self.quiet.sum() >= _FEWEST_QUIET else self.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """How many times longer one model takes than another: median of the paired rounds, 95 % interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+def measure(
+    calls: Sequence[Callable[[], None]],
+    options: TimingOptions,
+    *,
+    clock: Clock = time.perf_counter,
+    preemptions: Counter | None = None,
+) -> Timings:
+    """Times models in interleaved rounds.
+
+    Args:
+        calls: each does one inference and nothing else. The last one is what the others are compared with.
+        options: how long.
+        clock: replaced in tests.
+        preemptions: replaced in tests; None: of this process, where the system counts them.
+    """
+    counter = preemptions or count_preemptions
+    with _without_garbage_collection():
+        warmed_up, estimates = _warm_up(calls, options.seconds * _WARM_UP_SHARE, clock)
+        inferences = tuple(_inferences(estimate) for estimate in estimates)
+        seconds, quiet = _rounds(calls, inferences, options, clock, counter)
+    return Timings(seconds=seconds, quiet=quiet, inferences=inferences, warmed_up=warmed_up)
+
+
+def ratio_of(numerator: NDArray[np.float64], denominator: NDArray[np.float64], *, seed: int = 0) -> Ratio:
+    """Median ratio of paired rounds with its percentile-bootstrap interval (Efron & Tibshirani 1993, ch. 13).
+
+    Args:
+        numerator, denominator: seconds per inference of the same rounds.
+        seed: of the resampling.
+    """
+    ratios = numerator / denominator
+    picks = np.random.default_rng(seed).integers(0, len(ratios), (_RESAMPLES, len(ratios)))
+    low, high = np.percentile(np.median(ratios[picks], axis=1), (2.5, 97.5))
+    return Ratio(ratio=float(np.median(ratios)), low=float(low), high=float(high))
+
+
+def count_preemptions() -> int:
+    """Involuntary context switches of all threads of this process; 0 where the system does not count them."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _warm_up(calls: Sequence[Callable[[], None]], seconds: float, clock: Clock) -> tuple[bool, list[float]]:
+    """Runs until the last times of every model equal those before them; gives the seconds per inference."""
+    history: list[list[float]] = [[] for _ in calls]
+    end = clock() + seconds
+    while True:
+        for call, times in zip(calls, history, strict=True):
+            times.append(_time(call, 1, clock))
+        stable = all(_is_stable(times) for times in history)
+        if stable or clock() >= end:
+            return stable, [statistics.median(times[-_WINDOW:]) for times in history]
+
+
+def _is_stable(times: Sequence[float]) -> bool:
+    if len(times) < 2 * _WINDOW:
+        return False
+    last, before = statistics.median(times[-_WINDOW:]), statistics.median(times[-2 * _WINDOW : -_WINDOW])
+    return abs(last - before) <= _STABLE_WITHIN * before
+
+
+def _inferences(estimate: float) -> int:
+    return max(1, min(_MOST_INFERENCES, math.ceil(_BLOCK_SECONDS / max(estimate, 1e-9))))
+
+
+def _rounds(
+    calls: Sequence[Callable[[], None]],
+    inferences: Sequence[int],
+    options: TimingOptions,
+    clock: Clock,
+    preemptions: Counter,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Seconds per inference [models, rounds], and which rounds were quiet."""
+    times: list[list[float]] = [[] for _ in calls]
+    quiet: list[bool] = []
+    start = clock()
+    while len(quiet) < options.most_rounds:
+        before = preemptions()
+        for turn in range(len(calls)):
+            index = (turn + len(quiet)) % len(calls)
+            times[index].append(_time(calls[index], inferences[index], clock))
+        quiet.append(preemptions() == before)
+        if _is_over(clock() - start, times, quiet, options):
+            break
+    return np.array(times), np.array(quiet)
+
+
+def _is_over(elapsed: float, times: list[list[float]], quiet: list[bool], options: TimingOptions) -> bool:
+    rounds = len(quiet)
+    if rounds < _FEWEST_ROUNDS or elapsed < options.seconds:
+        return False
+    if elapsed >= options.most_seconds:
+        return True
+    if rounds < _ENOUGH_ROUNDS:
+        return False
+    return rounds % _CHECK_EVERY == 0 and _is_narrow(np.array(times), np.array(quiet), options.seed)
+
+
+def _is_narrow(seconds: NDArray[np.float64], quiet: NDArray[np.bool_], seed: int) -> bool:
+    """Whether every ratio to the last model is known well enough."""
+    if len(seconds) < 2:
+        return True
+    kept = Timings(seconds=seconds, quiet=quiet, inferences=(), warmed_up=True).kept
+    found = [ratio_of(own, kept[-1], seed=seed) for own in kept[:-1]]
+    return all(entry.high - entry.low <= 2 * _NARROW * entry.ratio for entry in found)
+
+
+def _time(call: Callable[[], None], inferences: int, clock: Clock) -> float:
+    start = clock()
+    for _ in range(inferences):
+        call()
+    return (clock() - start) / inferences
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
