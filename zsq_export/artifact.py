@@ -146,6 +146,11 @@ class Artifact:
         return self.folder / self.manifest.entry
 
     @property
+    def sha256(self) -> str:
+        """Of the manifest, which holds the sha256 of everything else."""
+        return file_sha256(self.folder / MANIFEST_NAME)
+
+    @property
     def lowered_size(self) -> int:
         """Bytes of what is deployed: the lowered files without plan, QDQ model and manifest."""
         lowered = set(self.manifest.lowered)

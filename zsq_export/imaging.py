@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zsq_export.device.arrays import normalise
+from zsq_export.device.spec import Pixels
 from zsq_export.errors import DataError
 from zsq_export.preprocessing import ChannelOrder, Preprocessing
 
@@ -121,23 +123,20 @@ def apply_preprocessing(pixels: NDArray[np.uint8], preprocessing: Preprocessing)
     Raises:
         DataError: the spec has another number of channels than the pixels.
     """
-    channels = pixels.shape[-1]
-    mean, std = (_per_channel(values, channels) for values in (preprocessing.mean, preprocessing.std))
-    planes = pixels[..., ::-1] if preprocessing.channel_order is ChannelOrder.BGR else pixels
-    scaled = np.ascontiguousarray(planes.transpose(0, 3, 1, 2), dtype=np.float32)
-    scaled /= np.float32(255)
-    scaled -= mean[:, None, None]
-    scaled /= std[:, None, None]
-    return scaled
+    for values in (preprocessing.mean, preprocessing.std):
+        if len(values) not in (1, pixels.shape[-1]):
+            raise DataError(
+                f"the preprocessing has {len(values)} values per constant but the pictures have "
+                f"{pixels.shape[-1]} channels",
+                hint=f"give one value or {pixels.shape[-1]} to --mean and --std",
+            )
+    return normalise(pixels, pixels_of(preprocessing))
 
 
-def _per_channel(values: tuple[float, ...], channels: int) -> NDArray[np.float32]:
-    if len(values) not in (1, channels):
-        raise DataError(
-            f"the preprocessing has {len(values)} values per constant but the pictures have {channels} channels",
-            hint=f"give one value or {channels} to --mean and --std",
-        )
-    return np.broadcast_to(np.asarray(values, np.float32), (channels,))
+def pixels_of(preprocessing: Preprocessing) -> Pixels:
+    """The convention as the device is told it."""
+    reverse = preprocessing.channel_order is ChannelOrder.BGR
+    return Pixels(mean=preprocessing.mean, std=preprocessing.std, reverse=reverse)
 
 
 def _as_array(picture: Image, size: PictureSize) -> NDArray[np.uint8]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zsq_export.artifact import PLAN_NAME, QDQ_NAME, REPORT_NAMES, Artifact, find_model, read_artifact
-from zsq_export.backends.base import Backend
+from zsq_export.backends.base import Backend, ExecutedOp
 from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import SyntheticInputs
 from zsq_export.calib.convention import detect_convention
 from zsq_export.calib.synthesis import field_inputs, normalise, prior_pictures, sole_picture
 from zsq_export.calibration_record import read_calibration_record
-from zsq_export.errors import DataError, TargetUnavailableError
+from zsq_export.device.results import DeviceResults
+from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.pipeline import equalize, options_of
@@ -22,7 +23,9 @@ from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.preprocessing import Preprocessing
 from zsq_export.reporting.html import write_html
 from zsq_export.reporting.report_json import write_report
+from zsq_export.validation.bench import Bench
 from zsq_export.validation.data import load_labelled
+from zsq_export.validation.recorded import RecordedBench
 from zsq_export.validation.report_types import ValidationReport
 from zsq_export.validation.samples import Samples, samples_from_arrays
 from zsq_export.validation.validate import Subject, ValidationOptions, validate_artifact
@@ -44,6 +47,7 @@ class Verification:
         data: real data, see :func:`zsq_export.validation.data.load_labelled`; None: held-out synthetic inputs.
         preprocessing: of pictures; None: as the artifact says.
         options: what to measure, and the gates.
+        samples: so many of them, spread over the data; None: all.
     """
 
     folder: Path
@@ -51,6 +55,25 @@ class Verification:
     data: Path | None = None
     preprocessing: Preprocessing | None = None
     options: ValidationOptions = field(default_factory=ValidationOptions)
+    samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What a device sent, and where it is."""
+
+    results: DeviceResults
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened:
+    """An artifact with everything that it is proved with."""
+
+    artifact: Artifact
+    backend: Backend
+    subject: Subject
+    samples: Samples
 
 
 def validate(verification: Verification) -> ValidationReport:
@@ -65,18 +88,58 @@ def validate(verification: Verification) -> ValidationReport:
         DataError: the data cannot be read or does not fit.
     """
     artifact = read_artifact(verification.folder)
+    _require_runtime(get_backend(artifact.manifest.target))
+    return _prove(verification, open_artifact(verification, artifact), None)
+
+
+def validate_recorded(verification: Verification, recorded: Recorded) -> ValidationReport:
+    """Like :func:`validate`, with what a device sent instead of this machine.
+
+    Raises:
+        ArtifactError: as above, or the results belong to another artifact.
+        DataError: the data cannot be read, or is not what the device was given.
+    """
+    results = recorded.results
+    artifact = read_artifact(verification.folder)
+    if results.artifact_sha256 != artifact.sha256:
+        raise ArtifactError(
+            f"these results are not of {verification.folder} but of another artifact",
+            hint="make a new bundle of it, or name the artifact that they belong to",
+        )
+    opened = open_artifact(replace(verification, samples=results.samples), artifact)
+    known = _known_ops(opened) if opened.backend.probe().available else ()
+    return _prove(verification, opened, RecordedBench(results, opened.samples, known, recorded.place))
+
+
+def open_artifact(verification: Verification, artifact: Artifact) -> Opened:
+    """Finds the float model and the inputs of an artifact.
+
+    Raises:
+        ArtifactError: the float model is elsewhere.
+        DataError: the data cannot be read or does not fit.
+    """
     plan = plan_from_json((artifact.folder / PLAN_NAME).read_text())
-    backend = _available(artifact).configured(options_of(plan))
+    backend = get_backend(artifact.manifest.target).configured(options_of(plan))
     progress = verification.options.progress
     progress("reading the float model", None)
     prepared = prepare_model(find_model(artifact, verification.model))
     progress("preparing the inputs", None)
     samples = _samples(verification, artifact, prepared)
-    report = validate_artifact(_subject(artifact, plan, prepared), backend, samples, verification.options)
+    if verification.samples is not None:
+        samples = samples.spread(verification.samples)
+    return Opened(artifact=artifact, backend=backend, subject=_subject(artifact, plan, prepared), samples=samples)
+
+
+def _prove(verification: Verification, opened: Opened, bench: Bench | None) -> ValidationReport:
+    report = validate_artifact(opened.subject, opened.backend, opened.samples, verification.options, bench=bench)
     json_name, html_name = REPORT_NAMES
-    write_report(report, artifact.folder / json_name)
-    write_html(report, artifact.folder / html_name)
+    write_report(report, opened.artifact.folder / json_name)
+    write_html(report, opened.artifact.folder / html_name)
     return report
+
+
+def _known_ops(opened: Opened) -> tuple[ExecutedOp, ...]:
+    return opened.backend.open(opened.subject.entry, threads=1).executed_precisions()
 
 
 def held_out_inputs(prepared: PreparedModel, artifact: Artifact, *, samples: int = HELD_OUT_SAMPLES) -> SyntheticInputs:
@@ -102,12 +165,10 @@ def held_out_inputs(prepared: PreparedModel, artifact: Artifact, *, samples: int
     return {picture.name: picture.arrange(normalise(pictures, convention))}
 
 
-def _available(artifact: Artifact) -> Backend:
-    backend = get_backend(artifact.manifest.target)
+def _require_runtime(backend: Backend) -> None:
     probe = backend.probe()
     if not probe.available:
         raise TargetUnavailableError(f"the target {backend.name} cannot run here", hint=probe.hint)
-    return backend
 
 
 def _samples(verification: Verification, artifact: Artifact, prepared: PreparedModel) -> Samples:

@@ -8,7 +8,7 @@ import click
 
 from zsq_export.suggestions import did_you_mean
 
-COMMANDS = ("convert", "calibrate", "plan", "validate", "inspect", "targets", "report", "doctor", "demo")
+COMMANDS = ("convert", "calibrate", "plan", "validate", "bundle", "inspect", "targets", "report", "doctor", "demo")
 """In the order of the help page. Module ``zsq_export.cli.<name>`` holds the click command ``command``."""
 
 

@@ -32,6 +32,25 @@ file_path = click.Path(path_type=Path, dir_okay=False)
 folder_path = click.Path(path_type=Path)
 model_argument = click.argument("model", type=file_path)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+
+
+def integer_list(text: str | tuple[int, ...]) -> tuple[int, ...]:
+    """Positive integers separated by commas; a click type."""
+    if isinstance(text, tuple):
+        return text
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{text!r} is no list of positive integers, e.g. 1,8")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+threads_list_option = click.option(
+    "--threads",
+    type=integer_list,
+    metavar="N[,N]",
+    default=(),
+    help="CPU threads; several, e.g. 1,2, are timed one after the other. [default: all cores]",
+)
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
 
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from zsq_export.cli.console import Console
-from zsq_export.cli.options import console_options, file_path, folder_path, preprocessing_options, threads_option
+from zsq_export.cli.options import (
+    console_options,
+    file_path,
+    folder_path,
+    integer_list,
+    preprocessing_options,
+    threads_list_option,
+)
 from zsq_export.cli.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -23,9 +30,17 @@ if TYPE_CHECKING:
 @click.option("--min-agreement", type=click.FloatRange(0, 100), metavar="PERCENT", help="Gate: top-1 agreement.")
 @click.option("--max-accuracy-drop", type=float, metavar="POINTS", help="Gate: loss of top-1 accuracy; needs --data.")
 @click.option("--min-speedup", type=click.FloatRange(min=0), metavar="TIMES", help="Gate: against the best float.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Samples per inference when timing. [default: 1]")
+@click.option(
+    "--batch-size",
+    "batch_sizes",
+    type=integer_list,
+    metavar="N[,N]",
+    default=(),
+    help="Samples per inference when timing; several, e.g. 1,8, one after the other. [default: 1]",
+)
 @click.option("--no-latency", is_flag=True, help="Do not measure latency.")
-@threads_option
+@click.option("--results", type=file_path, help="What a bundle's run.py --json printed on a device; see `bundle`.")
+@threads_list_option
 @console_options
 def command(
     *,
@@ -36,34 +51,45 @@ def command(
     min_agreement: float | None,
     max_accuracy_drop: float | None,
     min_speedup: float | None,
-    batch_size: int | None,
+    batch_sizes: tuple[int, ...],
     no_latency: bool,
-    threads: int | None,
+    results: Path | None,
+    threads: tuple[int, ...],
     console: Console,
 ) -> None:
     """Measure ARTIFACT on this machine against its float model, and write the report into its folder.
 
+    With --results the figures are those of a device that ran a bundle of ARTIFACT.
     Without --data this measures fidelity on synthetic inputs that calibration did not see.
     """
+    from zsq_export.bundle.results import read_results
     from zsq_export.errors import UsageError
     from zsq_export.reporting.report_json import report_to_dict
     from zsq_export.validation.gates import Gates, require_gates
     from zsq_export.validation.latency import LatencyOptions
     from zsq_export.validation.validate import ValidationOptions
-    from zsq_export.verification import Verification, validate
+    from zsq_export.verification import Recorded, Verification, validate, validate_recorded
 
     if max_accuracy_drop is not None and data is None:
         raise UsageError("--max-accuracy-drop needs labelled data", hint="give --data")
     if no_latency and min_speedup is not None:
         raise UsageError("--min-speedup and --no-latency exclude each other")
-    limit_threads(threads)
+    if results is not None and (threads or batch_sizes or no_latency):
+        raise UsageError("--results holds what was measured", hint="give --threads and --batch-size to `bundle`")
+    limit_threads(max(threads, default=None))
     gates = Gates(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup)
-    latency = None if no_latency else LatencyOptions(batch_size=batch_size)
+    latency = None if no_latency else LatencyOptions.of(batch_sizes, threads)
     with console.progress() as progress:
-        options = ValidationOptions(gates=gates, latency=latency, threads=threads, progress=progress)
-        report = validate(
-            Verification(folder=artifact, model=model, data=data, preprocessing=preprocessing, options=options)
+        options = ValidationOptions(
+            gates=gates, latency=latency, threads=threads[0] if threads else None, progress=progress
         )
+        verification = Verification(
+            folder=artifact, model=model, data=data, preprocessing=preprocessing, options=options
+        )
+        if results is None:
+            report = validate(verification)
+        else:
+            report = validate_recorded(verification, Recorded(results=read_results(results), place=str(results)))
     console.result(lambda: report_to_dict(report), lambda: console.report(report))
     console.say(f"report: {artifact / 'report.html'}")
     require_gates(report.gates)

@@ -85,7 +85,9 @@ def _summary(results: DeviceResults) -> list[str]:
         agreement = "" if entry.agreement is None else f", same class in {entry.agreement:.2f} %"
         lines.append(f"{entry.output}: {entry.sqnr_db:.1f} dB against the float model{agreement}")
         if entry.top1_float is not None:
-            lines.append(f"{entry.output}: top-1 {entry.top1_float:.2f} % float, {entry.top1_quantized:.2f} % quantized")
+            lines.append(
+                f"{entry.output}: top-1 {entry.top1_float:.2f} % float, {entry.top1_quantized:.2f} % quantized"
+            )
     for run in results.latency:
         timings = _timings(run.quiet, [series.seconds for series in run.series])
         where = f"batch {run.batch_size}, {run.threads or 'all'} threads"

@@ -65,13 +65,14 @@ def decode(encoded: EncodedArray) -> NDArray[Any]:
 
 
 def hash_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """One sha256 over names, shapes and bytes, in the order given; long arrays are read piece by piece."""
-    digest = hashlib.sha256()
+    """One sha256 over names, types, shapes and bytes of all arrays, in the order given; they are read row by row."""
+    whole = hashlib.sha256()
     for name, array in arrays.items():
-        digest.update(f"{name} {array.dtype.name} {list(array.shape)}\n".encode())
+        digest = hashlib.sha256(f"{name} {array.dtype.name} {list(array.shape)}\n".encode())
         for row in array:
             digest.update(np.ascontiguousarray(row).tobytes())
-    return digest.hexdigest()
+        whole.update(digest.digest())
+    return whole.hexdigest()
 
 
 def read_inputs(folder: Path, spec: BundleSpec) -> dict[str, NDArray[np.float32]]:
@@ -107,9 +108,7 @@ def to_pixels(values: NDArray[np.float32], convention: Pixels) -> NDArray[np.uin
     """The pixels that :func:`normalise` makes exactly these inputs of; None if there are none."""
     if values.ndim != 4 or len(convention.mean) not in (1, values.shape[1]):
         return None
-    mean, std = (
-        np.asarray(given, np.float64).reshape(-1, 1, 1) for given in (convention.mean, convention.std)
-    )
+    mean, std = (np.asarray(given, np.float64).reshape(-1, 1, 1) for given in (convention.mean, convention.std))
     planes = np.rint((values * std + mean) * 255)
     if not np.isfinite(planes).all() or planes.min() < 0 or planes.max() > 255:
         return None

@@ -147,7 +147,7 @@ def _read_orders(content: bytes) -> dict[str, tuple[int, ...]]:
 
 
 def _quantized(array: NDArray[np.float32], detail: Node) -> NDArray[Any]:
-    dtype = np.dtype(detail["dtype"])
+    dtype: np.dtype[Any] = np.dtype(detail["dtype"])
     if dtype == np.float32:
         return array
     scale, zero_point = detail["quantization"]

@@ -96,9 +96,7 @@ class OrtModel:
         return tuple(_ran(event) for event in kernels)
 
     def _feeds(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        return {
-            port.name: np.ascontiguousarray(inputs[port.name], np.float32) for port in self._session.get_inputs()
-        }
+        return {port.name: np.ascontiguousarray(inputs[port.name], np.float32) for port in self._session.get_inputs()}
 
 
 def _zeros(port: Any) -> NDArray[np.float32]:

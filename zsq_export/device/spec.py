@@ -71,7 +71,6 @@ class BundleSpec:
         target: name of the target.
         model: file name of the float ONNX model, for people.
         artifact_sha256: of the artifact's manifest: results belong to one artifact.
-        label: of the quantized model in the latencies: "int8".
         quantized: file to open, relative to the bundle.
         floats: the float model as this target opens it; "" if there is none.
         samples: number of inputs.
@@ -89,7 +88,6 @@ class BundleSpec:
     target: str
     model: str
     artifact_sha256: str
-    label: str
     quantized: str
     floats: str
     samples: int

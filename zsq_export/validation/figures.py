@@ -152,6 +152,7 @@ class LatencySeries:
         minimum_ms: fastest round.
         rounds: how many.
         inferences: how many were timed together in one round.
+        millijoules: energy per inference; None where the platform has no counter.
     """
 
     label: str
@@ -162,6 +163,7 @@ class LatencySeries:
     minimum_ms: float
     rounds: int
     inferences: int
+    millijoules: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +194,8 @@ class Latency:
         best_float: label of the fastest float series: the honest baseline.
         warmed_up: warm-up ended because the times were stable, not because its time was over.
         inputs: real or synthetic.
+        disturbed_rounds: left out, because the system took the processor away in them.
+        energy: which counter was read, or why there is none.
     """
 
     batch_size: int
@@ -201,6 +205,8 @@ class Latency:
     best_float: str
     warmed_up: bool
     inputs: InputOrigin
+    disturbed_rounds: int = 0
+    energy: str = "not measured"
 
     @property
     def against_best(self) -> SpeedUp:

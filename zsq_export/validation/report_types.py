@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from zsq_export.metrics.results import MetricResult
@@ -71,6 +71,8 @@ class Environment:
         platform: operating system and architecture.
         cpu_count: logical cores that this process may use.
         package_version: of zsq-export.
+        place: "this machine", or where the device is.
+        readings: what the device tells of itself, as name and value: governor, clocks, temperatures, throttling.
     """
 
     runtime: str
@@ -79,6 +81,8 @@ class Environment:
     platform: str
     cpu_count: int
     package_version: str
+    place: str = "this machine"
+    readings: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,7 @@ class ValidationReport:
         confusion: of the classes that the two models name; None without class scores.
         metrics: that were asked for.
         latency: None if it was not asked for.
+        sweep: latency at further batch sizes and numbers of threads.
         executed: what really ran.
         float_ops: left float by the plan, with reasons.
         gates: limits that were given.
@@ -133,6 +138,7 @@ class ValidationReport:
     estimate: AgreementEstimate | None = None
     search: tuple[SearchStep, ...] = ()
     pictures: str | None
+    sweep: tuple[Latency, ...] = ()
     schema_version: int = REPORT_SCHEMA_VERSION
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from zsq_export.device.batches import pad_batch
 from zsq_export.errors import ModelError
 from zsq_export.graph.prepared import InputInfo
 from zsq_export.validation.samples import Feeds, Samples
@@ -49,14 +50,6 @@ def _takes(run: Run, feeds: Feeds, size: int) -> bool:
     except ModelError:
         return False
     return True
-
-
-def pad_batch(feeds: Feeds, size: int) -> Feeds:
-    """Repeats the last sample until the batch is full, so that every run has the same shape."""
-    return {
-        name: array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
-        for name, array in feeds.items()
-    }
 
 
 def run_padded(run: Run, feeds: Feeds, size: int) -> Outputs:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
-from zsq_export.backends.base import Backend, Runner
-from zsq_export.errors import TargetUnavailableError, UsageError
+from zsq_export.backends.base import Backend
 from zsq_export.execution.ort_session import OrtSession
-from zsq_export.graph.prepared import InputInfo, PreparedModel
+from zsq_export.graph.prepared import PreparedModel
 from zsq_export.planning.plan import FloatOp, SearchStep, TensorPlan
+from zsq_export.validation.bench import Bench, LocalBench, LocalSettings
 from zsq_export.validation.executed import summarize_executed
 from zsq_export.validation.fidelity import Progress, measure_outputs
-from zsq_export.validation.figures import Latency, LayerReport
+from zsq_export.validation.figures import LayerReport
 from zsq_export.validation.findings import find
 from zsq_export.validation.forecast import AgreementEstimate
 from zsq_export.validation.gates import Gates, evaluate_gates
-from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency
+from zsq_export.validation.latency import LatencyOptions
 from zsq_export.validation.layers import measure_layers, measure_lowering
 from zsq_export.validation.ranges import RangeMeter, RangeReport
-from zsq_export.validation.report_types import Environment, ValidationReport
-from zsq_export.validation.running import choose_batch, fixed_batch
-from zsq_export.validation.samples import Feeds, Samples
-from zsq_export.version import version
+from zsq_export.validation.report_types import ValidationReport
+from zsq_export.validation.samples import Samples
 
 
 def _silent(_message: str, _done: float | None) -> None:
@@ -93,15 +88,21 @@ class ValidationOptions:
 
 
 def validate_artifact(
-    subject: Subject, backend: Backend, samples: Samples, options: ValidationOptions | None = None
+    subject: Subject,
+    backend: Backend,
+    samples: Samples,
+    options: ValidationOptions | None = None,
+    *,
+    bench: Bench | None = None,
 ) -> ValidationReport:
-    """Measures everything on this machine; memory stays bounded by a few batches.
+    """Measures everything; memory stays bounded by a few batches.
 
     Args:
         subject: artifact and float model.
         backend: of the artifact's target.
         samples: real data, or synthetic inputs that calibration did not see.
         options: see there.
+        bench: where the quantized model runs; None: this machine.
 
     Returns:
         The report with gates evaluated; nothing is raised for a gate that failed (see ``gates.require_gates``).
@@ -112,14 +113,13 @@ def validate_artifact(
         UsageError: a batch size that the model cannot take.
     """
     options = options or ValidationOptions()
-    environment = _environment(backend)
-    latency_batch = _latency_batch(subject.prepared.inputs, options.latency)
-    runner = backend.open(subject.entry, threads=options.threads)
+    settings = LocalSettings(threads=options.threads, latency=options.latency, progress=options.progress)
+    bench = bench or LocalBench(backend, subject.entry, subject.prepared, settings)
     reference = OrtSession(subject.prepared.source.path, threads=options.threads)
-    inputs = subject.prepared.inputs
-    batch_size = choose_batch(samples, inputs, reference.run)
-    figures = measure_outputs(reference.run, runner.run, samples, batch_size, options.progress)
+    batch_size = bench.batch_size(samples, reference)
+    figures = measure_outputs(reference.run, bench.run, samples, batch_size, options.progress)
     few = samples.spread(options.layer_samples)
+    latencies = bench.latencies(samples)
     layers, ranges = _inside(subject, few, batch_size, options)
     report = ValidationReport(
         target=subject.target,
@@ -128,19 +128,18 @@ def validate_artifact(
         float_bytes=subject.float_bytes,
         quantized_bytes=subject.lowered_bytes,
         provenance=subject.provenance,
-        environment=environment,
+        environment=bench.environment(),
         inputs=samples.used(),
         outputs=figures.outputs,
-        lowering=() if subject.qdq is None else measure_lowering(subject.qdq, runner.run, few, batch_size),
+        lowering=() if subject.qdq is None else measure_lowering(subject.qdq, bench.run, few, batch_size),
         layers=layers,
         ranges=ranges,
         accuracy=figures.accuracy,
         confusion=figures.confusion,
         metrics=(),
-        latency=None
-        if options.latency is None
-        else _latency(subject, backend, runner, samples.head(latency_batch), options),
-        executed=summarize_executed(runner.executed_precisions()),
+        latency=latencies[0] if latencies else None,
+        sweep=latencies[1:],
+        executed=summarize_executed(bench.executed()),
         float_ops=subject.float_ops,
         gates=(),
         findings=(),
@@ -169,57 +168,4 @@ def _inside(
         batch_size=batch_size,
         watch=RangeMeter(subject.tensors, subject.seen),
         progress=options.progress,
-    )
-
-
-def _latency(
-    subject: Subject, backend: Backend, runner: Runner, samples: Samples, options: ValidationOptions
-) -> Latency:
-    assert options.latency is not None
-    options.progress("measuring latency", None)
-    batch_size = _latency_batch(subject.prepared.inputs, options.latency)
-    feeds = _repeat(samples.read(range(len(samples))), batch_size)
-    floats = [
-        Candidate(
-            label=f"float {precision.value}",
-            precision=precision.value,
-            call=backend.open_float(subject.prepared.folded, precision, threads=options.threads).bind(feeds),
-        )
-        for precision in backend.float_precisions()
-    ]
-    return measure_latency(
-        [*floats, Candidate(label="int8", precision=None, call=runner.bind(feeds))],
-        options.latency,
-        batch_size=batch_size,
-        threads=options.threads,
-        inputs=samples.origin,
-    )
-
-
-def _latency_batch(inputs: Sequence[InputInfo], options: LatencyOptions | None) -> int:
-    fixed, wanted = fixed_batch(inputs), options.batch_size if options else None
-    if fixed is not None and wanted not in (None, fixed):
-        raise UsageError(
-            f"the model has a fixed batch size of {fixed}, latency cannot be measured at {wanted}",
-            hint="export the model with a dynamic batch, or leave --batch-size out",
-        )
-    return fixed or wanted or 1
-
-
-def _repeat(feeds: Feeds, batch_size: int) -> Feeds:
-    """Fills a batch from fewer samples by using them again."""
-    return {name: array[np.arange(batch_size) % len(array)] for name, array in feeds.items()}
-
-
-def _environment(backend: Backend) -> Environment:
-    probe = backend.probe()
-    if not probe.available:
-        raise TargetUnavailableError(f"target {backend.name} cannot run here", hint=probe.hint)
-    return Environment(
-        runtime=probe.runtime,
-        device=probe.device,
-        int8_hardware=probe.int8_hardware,
-        platform=f"{platform.system()} {platform.machine()}",
-        cpu_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        package_version=version(),
     )

@@ -1,0 +1,68 @@
+"""Timing on a machine that other programs use, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from zsq_export.device.timing import TimingOptions, Timings, count_preemptions, measure, ratio_of
+
+
+class Machine:
+    """A clock that moves when a model runs; ``delay(call number)`` seconds are lost to somebody else."""
+
+    def __init__(self, delay: Callable[[int], float] = lambda _: 0.0) -> None:
+        self.now = 0.0
+        self.calls = 0
+        self.taken = 0
+        self._delay = delay
+
+    def model(self, seconds: float) -> Callable[[], None]:
+        def call() -> None:
+            self.calls += 1
+            lost = self._delay(self.calls)
+            self.taken += lost > 0
+            self.now += seconds + lost
+
+        return call
+
+    def measure(self, *seconds: float, options: TimingOptions | None = None) -> Timings:
+        return measure(
+            [self.model(time) for time in seconds],
+            options or TimingOptions(),
+            clock=lambda: self.now,
+            preemptions=lambda: self.taken,
+        )
+
+
+def test_rounds_in_which_the_processor_was_taken_away_are_left_out() -> None:
+    timings = Machine(delay=lambda call: 0.005 if call % 7 == 0 else 0.0).measure(0.008, 0.004)
+    assert 0 < timings.quiet.sum() < len(timings.quiet)
+    np.testing.assert_allclose(timings.kept[0], 0.008)
+    assert ratio_of(*timings.kept).ratio == pytest.approx(2)
+    assert timings.seconds.max() > 0.012
+
+
+def test_all_rounds_count_where_none_is_quiet() -> None:
+    timings = Machine(delay=lambda _: 0.001).measure(0.008, 0.004)
+    assert not timings.quiet.any() and timings.kept.shape == timings.seconds.shape
+
+
+def test_it_goes_on_while_the_interval_is_wide_and_stops_when_it_is_narrow() -> None:
+    noise = np.random.default_rng(0).exponential(0.004, 100_000)
+    options = TimingOptions(seconds=1, most_seconds=8, most_rounds=10_000)
+    calm, noisy = Machine(), Machine()
+    calm.measure(0.008, 0.004, options=options)
+    noisy._delay = lambda call: float(noise[call])
+    noisy.measure(0.008, 0.004, options=options)
+    assert calm.now < 1.5 and 2 < noisy.now < 9
+
+
+def test_preemptions_are_counted() -> None:
+    assert count_preemptions() >= 0
+
+
+def test_the_ratio_needs_no_second_model() -> None:
+    assert Machine().measure(0.004).seconds.shape[0] == 1
