@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from zsq_export.calib.improvement import Improvement
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.preprocessing import Preprocessing
 from zsq_export.quantization.statistics import TensorStatistics
@@ -49,6 +50,7 @@ class CalibrationRequest:
         preprocessing: the input convention if it is known; None: detect it.
         data: folder or .npz with real inputs (`data` calibrator only).
         device: where to compute gradients.
+        improvements: of BatchNorm inversion, for calibrators that are ``improvable``.
         progress: called with (what is being done, fraction done or None).
     """
 
@@ -58,6 +60,7 @@ class CalibrationRequest:
     preprocessing: Preprocessing | None = None
     data: Path | None = None
     device: Device = Device.CPU
+    improvements: tuple[Improvement, ...] = ()
     progress: Callable[[str, float | None], None] = field(default=_silent, compare=False)
 
 
@@ -100,7 +103,10 @@ class CalibrationResult:
 
 
 class Calibrator(Protocol):
-    """One way to get statistics without data. Registered by entry point ``zsq_export.calibrators``."""
+    """One way to get statistics without data. Registered by entry point ``zsq_export.calibrators``.
+
+    One that heeds ``CalibrationRequest.improvements`` says so by a class attribute ``improvable = True``.
+    """
 
     name: str
     summary: str

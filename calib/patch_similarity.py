@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort, Provenance
-from zsq_export.calib.bn_inversion.runs import class_scores
+from zsq_export.calib.bn_inversion.class_scores import class_scores
 from zsq_export.calib.starting_point import StartingPoint, starting_point
 from zsq_export.calib.synthesis import sole_picture
 from zsq_export.calib.tails import TAIL_MARGIN, widen_tails

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsq_export.calib.base import CalibrationRequest, Device, Effort
+from zsq_export.calib.improvement import Improvement
 from zsq_export.preprocessing import Preprocessing
 
 
@@ -16,7 +17,8 @@ class CalibrationOptions:
     Attributes:
         calibrator: registered name.
         equalize: even out the channel ranges of neighbouring layers before calibration.
-        seed, effort, samples, preprocessing, data, device: see :class:`zsq_export.calib.base.CalibrationRequest`.
+        seed, effort, samples, preprocessing, data, device, improvements: see
+            :class:`zsq_export.calib.base.CalibrationRequest`.
     """
 
     calibrator: str = "auto"
@@ -27,6 +29,7 @@ class CalibrationOptions:
     preprocessing: Preprocessing | None = None
     data: Path | None = None
     device: Device = Device.CPU
+    improvements: tuple[Improvement, ...] = ()
 
     def request(self) -> CalibrationRequest:
         """What the calibrator is asked for."""
@@ -37,6 +40,7 @@ class CalibrationOptions:
             preprocessing=self.preprocessing,
             data=self.data,
             device=self.device,
+            improvements=self.improvements,
         )
 
     def described(self) -> tuple[tuple[str, str], ...]:
@@ -46,4 +50,5 @@ class CalibrationOptions:
             ("effort", self.effort.value),
             ("samples", "default" if self.samples is None else str(self.samples)),
             ("device", self.device.value),
+            *((("improve", " ".join(self.improvements)),) if self.improvements else ()),
         )

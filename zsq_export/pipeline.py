@@ -182,6 +182,11 @@ def calibrate(model: Path, options: CalibrationOptions, progress: Progress = sil
         CalibrationError: the calibrator cannot work on it.
     """
     calibrator = get_calibrator(options.calibrator)
+    if options.improvements and not getattr(calibrator, "improvable", False):
+        raise UsageError(
+            f"--improve {options.improvements[0]} has no effect on calibrator {calibrator.name}",
+            hint="improvements are of --calibrator bn-inversion (or auto, where that is what it takes)",
+        )
     progress(f"reading {model}", None)
     prepared = prepare_model(model)
     prepared = equalize(prepared) if options.equalize else prepared

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
 from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm, with_extremes
+from zsq_export.calib.bn_inversion.improve.recipe import recipe_for
 from zsq_export.calib.bn_inversion.runs import drive_to_classes, match_statistics
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
 from zsq_export.calib.cost import elements_per_sample
+from zsq_export.calib.improvement import Improvement
 from zsq_export.calib.starting_point import starting_point
 from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
@@ -21,6 +23,7 @@ class BnInversionCalibrator:
 
     name = "bn-inversion"
     summary = "inputs optimised until every BatchNorm sees the mean and variance it stored (needs BatchNorm)"
+    improvable = True
 
     def obstacle(self, model: PreparedModel) -> str | None:
         """Why it cannot work: no BatchNorm statistics, or more than one input."""
@@ -34,17 +37,18 @@ class BnInversionCalibrator:
         """Makes the inputs and gathers the statistics of the folded model on them.
 
         Raises:
-            CalibrationError: the model has no BatchNorm statistics, or several inputs.
+            CalibrationError: the model has no BatchNorm statistics, several inputs, or not what an improvement needs.
             UnsupportedOpError: an operator has no differentiable implementation.
             ModelError: the graph does not run on this many inputs at once.
         """
         obstacle = self.obstacle(model)
         if obstacle:
             raise CalibrationError(obstacle, hint="use --calibrator prior, or export with BatchNorm kept")
+        recipe = recipe_for(model, request.improvements, request.seed)
         settings = _settings(model, request)
         start = starting_point(model, seed=request.seed, count=settings.samples, given=request.preprocessing)
-        matched = match_statistics(model, start, settings, request)
-        driven = drive_to_classes(model, start, settings, request)
+        matched = match_statistics(model, start, settings, request, recipe)
+        driven = None if Improvement.PLAIN in recipe else drive_to_classes(model, start, settings, request)
         request.progress("gathering statistics", None)
         statistics = collect_statistics(model.folded, {start.input_name: matched.inputs})
         if driven is not None:
@@ -59,10 +63,11 @@ class BnInversionCalibrator:
                 calibrator=self.name,
                 seed=request.seed,
                 samples=len(matched.inputs),
-                settings=(*settings.described(), ("tail margin", f"{start.tail_margin:g}")),
+                settings=(*settings.described(), *recipe.described(), ("tail margin", f"{start.tail_margin:g}")),
                 final_losses=(
                     ("batchnorm", matched.batchnorm),
-                    *((("class", driven.evidence),) if driven is not None else ()),
+                    *matched.terms,
+                    *(driven.terms if driven is not None else ()),
                 ),
                 notes=start.notes,
             ),

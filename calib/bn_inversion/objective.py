@@ -25,12 +25,17 @@ class NormTarget:
         input_name: tensor to watch.
         mean, sigma: float32 [channels].
         unit: float32 [channels], what a mismatch is measured in (σ, bounded from below).
+        mean_slack, sigma_slack: mismatch, in units, that does not count.
+        weight: of the layer.
     """
 
     input_name: str
     mean: Tensor
     sigma: Tensor
     unit: Tensor
+    mean_slack: float = 0.0
+    sigma_slack: float = 0.0
+    weight: float = 1.0
 
 
 def norm_targets(norms: Sequence[BatchNormStatistics], device: str) -> tuple[NormTarget, ...]:
@@ -72,6 +77,11 @@ def _side_by_side(activation: Tensor, groups: int) -> Tensor:
 def _layer_loss(activation: Tensor, target: NormTarget) -> Tensor:
     mean, variance = (moment.view(-1, len(target.mean)) for moment in channel_moments(activation))
     deviation = torch.sqrt(variance + 1e-12)
-    shift = ((mean - target.mean) / target.unit) ** 2
-    stretch = ((deviation - target.sigma) / target.unit) ** 2
-    return (shift.clamp_max(LARGEST_MISMATCH) + stretch.clamp_max(LARGEST_MISMATCH)).mean()
+    shift = _beyond((mean - target.mean) / target.unit, target.mean_slack)
+    stretch = _beyond((deviation - target.sigma) / target.unit, target.sigma_slack)
+    return target.weight * (shift.clamp_max(LARGEST_MISMATCH) + stretch.clamp_max(LARGEST_MISMATCH)).mean()
+
+
+def _beyond(mismatch: Tensor, slack: float) -> Tensor:
+    """Squared, less what does not count."""
+    return mismatch**2 if slack == 0 else torch.relu(mismatch.abs() - slack) ** 2

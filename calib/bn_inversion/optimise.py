@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from zsq_export.calib.bn_inversion.adam import Adam
+from zsq_export.calib.bn_inversion.improve.classes import draw_classes
 from zsq_export.calib.bn_inversion.objective import NormTarget, batchnorm_loss
 from zsq_export.calib.bn_inversion.settings import InversionSettings
+from zsq_export.calib.bn_inversion.terms import Seen, Term
 from zsq_export.execution.torch_executor import TorchExecutor
 
 WARM_END = 0.05
@@ -31,7 +32,11 @@ class InversionProblem:
         project: puts the variable back into its allowed range, in place.
         targets: BatchNorm statistics to meet.
         groups: parts of the batch whose statistics are matched one by one.
-        class_scores: name of the output with class scores, shape [samples, classes]; None: the model is no classifier.
+        class_scores: name of the output with class scores, shape [samples, classes]; None: no term needs them.
+        terms: addends of the loss beside the BatchNorm term.
+        features: further tensors that terms look at.
+        passing: changes the variable on its way to the network, at every step but not in the result.
+        classes_in_groups: several samples of a batch show the same class.
     """
 
     executor: TorchExecutor
@@ -42,14 +47,18 @@ class InversionProblem:
     targets: tuple[NormTarget, ...]
     class_scores: str | None
     groups: int = 1
+    terms: tuple[Term, ...] = ()
+    features: tuple[str, ...] = ()
+    passing: Callable[[Tensor], Tensor] | None = None
+    classes_in_groups: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinalLosses:
-    """Loss values at the last step."""
+    """Loss values at the last step; those of the terms by name, without their weights."""
 
     batchnorm: float
-    evidence: float
+    terms: tuple[tuple[str, float], ...] = ()
 
 
 def invert(
@@ -64,7 +73,7 @@ def invert(
     Args:
         problem: see there.
         start: the variable's first value, float32 [samples, ...].
-        settings: steps, learning rate and weights.
+        settings: steps and learning rate.
         generator: source of the target classes.
         progress: called with the fraction done after each step.
 
@@ -75,24 +84,26 @@ def invert(
     peak = settings.learning_rate * problem.unit
     optimiser = Adam(variable)
     classes: Tensor | None = None
-    losses = FinalLosses(batchnorm=math.nan, evidence=math.nan)
+    losses = FinalLosses(batchnorm=math.nan)
+    watched = list(dict.fromkeys([*(target.input_name for target in problem.targets), *problem.features]))
     for step, rate in enumerate(_cosine(settings.steps, peak)):
-        trace = problem.executor(
-            {problem.input_name: problem.to_input(variable)}, taps=[target.input_name for target in problem.targets]
-        )
+        shown = variable if problem.passing is None else problem.passing(variable)
+        trace = problem.executor({problem.input_name: problem.to_input(shown)}, taps=watched)
         statistics = batchnorm_loss(trace.taps, problem.targets, problem.groups)
-        evidence = torch.zeros((), device=statistics.device)
-        if problem.class_scores is not None:
-            scores = trace.outputs[problem.class_scores].float()
-            if classes is None:
-                classes = torch.randint(scores.shape[1], (len(scores),), generator=generator).to(scores.device)
-            evidence = functional.cross_entropy(scores, classes)
+        scores = trace.outputs[problem.class_scores].float() if problem.class_scores is not None else None
+        if scores is not None and classes is None:
+            in_groups = problem.classes_in_groups
+            classes = draw_classes(len(scores), scores.shape[1], generator, in_groups=in_groups).to(scores.device)
+        seen = Seen(variable=variable, taps=trace.taps, scores=scores, classes=classes)
+        values = [(term, term(seen)) for term in problem.terms]
         variable.grad = None
-        (statistics + settings.class_weight * evidence).backward()  # type: ignore[no-untyped-call]
+        loss = statistics + sum(term.weight * value for term, value in values)
+        loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             optimiser.step(rate)
             problem.project(variable)
-        losses = FinalLosses(batchnorm=float(statistics.detach()), evidence=float(evidence.detach()))
+        named = tuple((term.name, float(value.detach())) for term, value in values)
+        losses = FinalLosses(batchnorm=float(statistics.detach()), terms=named)
         progress((step + 1) / settings.steps)
     return variable.detach(), losses
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zsq_export.calib.base import CalibrationRequest, Device
+from zsq_export.calib.bn_inversion.class_scores import class_scores, last_features
+from zsq_export.calib.bn_inversion.improve.recipe import Recipe, recipe_for
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem, invert
 from zsq_export.calib.bn_inversion.settings import InversionSettings
+from zsq_export.calib.bn_inversion.terms import ClassEvidence
 from zsq_export.calib.first_layer import head
+from zsq_export.calib.improvement import Improvement
 from zsq_export.calib.starting_point import StartingPoint
 from zsq_export.execution.torch_executor import TorchExecutor
 from zsq_export.graph.prepared import PreparedModel
-from zsq_export.graph.topology import static_shape, value_by_name
 
 FloatArray = NDArray[np.float32]
 
@@ -28,20 +31,48 @@ BATCHES_AT_ONCE = {Device.CPU: 1, Device.CUDA: 8}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inverted:
-    """Model inputs float32 [samples, ...] and the mean losses they ended with."""
+    """Model inputs float32 [samples, ...] and the mean losses they ended with, those of the terms by name."""
 
     inputs: FloatArray
     batchnorm: float
-    evidence: float
+    terms: tuple[tuple[str, float], ...]
 
 
 def match_statistics(
-    model: PreparedModel, start: StartingPoint, settings: InversionSettings, request: CalibrationRequest
+    model: PreparedModel,
+    start: StartingPoint,
+    settings: InversionSettings,
+    request: CalibrationRequest,
+    recipe: Recipe | None = None,
 ) -> Inverted:
     """Inputs with the stored BatchNorm statistics, batch after batch; the rest of the samples stays as it started."""
-    problem = _problem(model, start, request, scores=None)
-    found = _in_batches(problem, start, settings, request, settings.inverted)
-    return replace(found, inputs=np.concatenate([found.inputs, start.inputs()[settings.inverted :]]))
+    recipe = recipe or recipe_for(model, (), request.seed)
+    scores = class_scores(model) if recipe.needs_classes else None
+    problem = _problem(model, start, request, scores=scores)
+    problem = _improved(problem, model, start, request, recipe) if recipe.improvements else problem
+    begun = recipe.start(start, request.seed)
+    found = _in_batches(problem, begun, settings, request, settings.inverted)
+    return replace(found, inputs=np.concatenate([found.inputs, begun.inputs()[settings.inverted :]]))
+
+
+def _improved(
+    problem: InversionProblem,
+    model: PreparedModel,
+    start: StartingPoint,
+    request: CalibrationRequest,
+    recipe: Recipe,
+) -> InversionProblem:
+    """The same with what was asked for."""
+    device, lasting, to_input = request.device.value, recipe.lasting(), problem.to_input
+    return replace(
+        problem,
+        to_input=to_input if lasting is None else lambda variable: to_input(lasting(variable)),
+        targets=recipe.targets(problem.targets, problem.executor, start, device),
+        terms=recipe.terms(model, start, device),
+        features=(last_features(model),) if Improvement.SPREAD in recipe else (),
+        passing=recipe.passing(),
+        classes_in_groups=Improvement.SPREAD in recipe,
+    )
 
 
 def drive_to_classes(
@@ -54,6 +85,7 @@ def drive_to_classes(
     request.progress("looking for class evidence", None)
     quiet = CalibrationRequest(seed=request.seed, device=request.device)
     problem = _problem(model, start, request, scores=scores)
+    problem = replace(problem, terms=(ClassEvidence(weight=settings.class_weight),))
     count = min(settings.evidence, settings.samples)
     return _in_batches(problem, start, replace(settings, batch=settings.evidence_batch), quiet, count)
 
@@ -66,7 +98,10 @@ def _in_batches(
     count: int,
 ) -> Inverted:
     generator = torch.Generator().manual_seed(request.seed)
-    passes = list(_passes(count, settings.batch, BATCHES_AT_ONCE[request.device]))
+    # Improvements look at one batch as a whole.
+    apart = all(isinstance(term, ClassEvidence) for term in problem.terms) and problem.passing is None
+    at_once = BATCHES_AT_ONCE[request.device] if apart else 1
+    passes = list(_passes(count, settings.batch, at_once))
     made: list[FloatArray] = []
     losses: list[FinalLosses] = []
     for index, (part, groups) in enumerate(passes):
@@ -80,7 +115,14 @@ def _in_batches(
     return Inverted(
         inputs=np.concatenate(made),
         batchnorm=float(np.mean([loss.batchnorm for loss in losses])),
-        evidence=float(np.mean([loss.evidence for loss in losses])),
+        terms=_means([loss.terms for loss in losses]),
+    )
+
+
+def _means(losses: Sequence[tuple[tuple[str, float], ...]]) -> tuple[tuple[str, float], ...]:
+    """Of each term over the batches."""
+    return tuple(
+        (name, float(np.mean([dict(batch)[name] for batch in losses]))) for name, _ in (losses[0] if losses else ())
     )
 
 
@@ -113,20 +155,6 @@ def _problem(
         targets=norm_targets(model.batchnorms, device),
         class_scores=scores,
     )
-
-
-def class_scores(model: PreparedModel) -> str | None:
-    """The only output, if its shape is [samples, classes] with at least two classes.
-
-    None too where the rows do not follow a free batch: such a head (Reshape to [1, -1]) runs on one sample only.
-    """
-    if len(model.output_names) != 1:
-        return None
-    shape = static_shape(value_by_name(model.with_batchnorm)[model.output_names[0]])
-    if shape is None or len(shape) != 2 or shape[1] is None or shape[1] < 2:
-        return None
-    baked_in = shape[0] is not None and model.inputs[0].shape[0] is None
-    return None if baked_in else model.output_names[0]
 
 
 def _clamp(pictures: Tensor) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
+from zsq_export.calib.bn_inversion.class_scores import class_scores
 from zsq_export.calib.bn_inversion.objective import norm_targets
-from zsq_export.calib.bn_inversion.runs import class_scores
 from zsq_export.calib.cost import elements_per_sample
 from zsq_export.calib.first_layer import head
 from zsq_export.calib.generator.settings import SETTINGS, GeneratorSettings

@@ -14,6 +14,7 @@ import pytest
 from zsq_export import errors
 from zsq_export.backends.options import IoLayout, IoType, Profile
 from zsq_export.calib.base import Device, Effort
+from zsq_export.calib.improvement import Improvement
 from zsq_export.cli import options, target_options
 from zsq_export.cli.commands import COMMANDS, root
 from zsq_export.cli.entry import ExitCode
@@ -39,6 +40,7 @@ def test_every_command_has_help(here: Callable[..., Any]) -> None:
 
 def test_names_spelled_out_for_help_are_those_of_the_enumerations() -> None:
     assert tuple(Effort) == options.EFFORTS
+    assert tuple(Improvement) == options.IMPROVEMENTS
     assert tuple(Device) == options.DEVICES
     assert tuple(RangeEstimator) == options.RANGE_ESTIMATORS
     assert tuple(Scheme) == target_options.SCHEMES

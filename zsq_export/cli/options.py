@@ -19,13 +19,26 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 EFFORTS = ("fast", "balanced", "thorough")
+IMPROVEMENTS = (
+    "plain", "slack", "layered", "crops", "spread", "soft-classes", "hardness", "texture", "low-pass",
+)  # fmt: skip
 DEVICES = ("cpu", "cuda")
 BUDGETS = ("size", "macs")
 RANGE_ESTIMATORS = ("min-max", "mean-min-max", "percentile", "mse")
 """Spelled out here, so that --help imports neither NumPy nor ONNX; a test compares them with the enumerations."""
 
 PREPROCESSING_NAMES = ("mean", "std", "input_range", "bgr", "preprocessing")
-CALIBRATION_NAMES = ("calibrator", "seed", "effort", "samples", "data", "device", "equalize", *PREPROCESSING_NAMES)
+CALIBRATION_NAMES = (
+    "calibrator",
+    "seed",
+    "effort",
+    "samples",
+    "data",
+    "device",
+    "equalize",
+    "improve",
+    *PREPROCESSING_NAMES,
+)
 """Parameters that a saved calibration makes meaningless."""
 
 file_path = click.Path(path_type=Path, dir_okay=False)
@@ -173,6 +186,12 @@ def calibration_options(command: Command) -> Command:
     @click.option(
         "--equalize/--no-equalize", default=False, show_default=True, help="Even out channel ranges between layers."
     )
+    @click.option(
+        "--improve",
+        multiple=True,
+        type=click.Choice(IMPROVEMENTS),
+        help="A published improvement of bn-inversion; see docs/methods.md. Repeat it for several.",
+    )
     @preprocessing_options
     @functools.wraps(command)
     def wrapped(
@@ -184,6 +203,7 @@ def calibration_options(command: Command) -> Command:
         data: Path | None,
         device: str,
         equalize: bool,
+        improve: tuple[str, ...],
         preprocessing: Preprocessing | None,
         **rest: Any,
     ) -> Any:
@@ -192,6 +212,7 @@ def calibration_options(command: Command) -> Command:
                 "--data and --calibrator data belong together", hint="give both, or neither to calibrate without data"
             )
         from zsq_export.calib.base import Device, Effort
+        from zsq_export.calib.improvement import Improvement
         from zsq_export.options import CalibrationOptions
 
         options = CalibrationOptions(
@@ -203,6 +224,7 @@ def calibration_options(command: Command) -> Command:
             data=data,
             device=Device(device),
             equalize=equalize,
+            improvements=tuple(map(Improvement, improve)),
         )
         return command(calibration=options, **rest)
 

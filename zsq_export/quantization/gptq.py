@@ -15,12 +15,15 @@ inputs, and what they say of rare directions is not to be trusted."""
 
 _BLOCK = 64
 
+Limits = tuple[int, int] | tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Smallest and largest integer: of all rows, or int64 [groups, outputs]."""
+
 
 def gptq(
     weight: NDArray[np.float32],
     covariance: NDArray[Any],
     scale: NDArray[np.float32],
-    limits: tuple[int, int],
+    limits: Limits,
 ) -> NDArray[np.int64]:
     """Integers whose error, weighted by the covariance of the inputs, is small: ``tr((W - sQ) C (W - sQ)^T)``.
 
@@ -31,20 +34,25 @@ def gptq(
     Args:
         weight: float32 [groups, outputs, columns].
         covariance: of the inputs that the columns are multiplied with, [groups, columns, columns].
-        scale: float32 [groups, outputs], symmetric (zero point 0).
-        limits: smallest and largest integer.
+        scale: float32 [groups, outputs].
+        limits: smallest and largest integer, counted from the zero point.
 
     Returns:
-        int64 [groups, outputs, columns].
+        int64 [groups, outputs, columns], counted from the zero point.
     """
     second = torch.from_numpy(np.asarray(covariance, dtype=np.float64))
     order = torch.argsort(second.diagonal(dim1=1, dim2=2), dim=1, descending=True, stable=True)
     columns = torch.from_numpy(weight.astype(np.float64) / scale[:, :, None].astype(np.float64))
     columns = torch.gather(columns, 2, order[:, None, :].expand_as(columns))
-    rounded = _round_columns(columns, _compensation(second, order), limits)
+    rounded = _round_columns(columns, _compensation(second, order), _tensors(limits))
     back = torch.argsort(order, dim=1)
     restored: NDArray[np.int64] = torch.gather(rounded, 2, back[:, None, :].expand_as(rounded)).long().numpy()
     return restored
+
+
+def _tensors(limits: Limits) -> tuple[Tensor, Tensor]:
+    low, high = (torch.as_tensor(limit, dtype=torch.float64) for limit in limits)
+    return low, high
 
 
 def _compensation(second: Tensor, order: Tensor) -> Tensor:
@@ -59,7 +67,7 @@ def _compensation(second: Tensor, order: Tensor) -> Tensor:
     return factor
 
 
-def _round_columns(columns: Tensor, factor: Tensor, limits: tuple[int, int]) -> Tensor:
+def _round_columns(columns: Tensor, factor: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor:
     """Block by block, so that most of the work is matrix products."""
     rounded = torch.empty_like(columns)
     size = columns.shape[2]
@@ -69,7 +77,7 @@ def _round_columns(columns: Tensor, factor: Tensor, limits: tuple[int, int]) -> 
         errors = torch.empty_like(block)
         for index in range(last - first):
             column = block[:, :, index]
-            nearest = column.round().clamp(*limits)
+            nearest = torch.minimum(torch.maximum(column.round(), limits[0]), limits[1])
             rounded[:, :, first + index] = nearest
             errors[:, :, index] = (column - nearest) / local[:, index, index, None]
             block[:, :, index + 1 :] -= errors[:, :, index, None] * local[:, index, None, index + 1 :]

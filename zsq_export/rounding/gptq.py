@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from zsq_export.graph.topology import float_weight, node_by_name, weight_axis
 from zsq_export.planning.plan import Role, TensorPlan
 from zsq_export.quantization.linear import container
-from zsq_export.quantization.qparams import QParams
 from zsq_export.rounding.base import Rounded, RoundingRequest
 from zsq_export.rounding.correction import with_corrected_biases
 
@@ -56,13 +55,13 @@ class GptqRounding:
 
 
 def _jobs(request: RoundingRequest) -> Sequence[_Job]:
-    """Weights of one node each, symmetric, with a scale per output channel or one in all."""
+    """Weights of one node each, with a scale per output channel or one in all."""
     from zsq_export.execution.covariance import LARGEST_VECTOR, input_length
 
     nodes = node_by_name(request.model)
     jobs = []
     for item in request.plan.tensors:
-        if item.role is not Role.WEIGHT or len(item.uses) != 1 or any(item.qparams.zero_point):
+        if item.role is not Role.WEIGHT or len(item.uses) != 1:
             continue
         node = nodes[item.uses[0].node]
         length, weight = input_length(node), float_weight(node)
@@ -80,12 +79,14 @@ def _rounded(job: _Job, covariance: NDArray[np.float64]) -> NDArray[np.integer[A
     rows = np.moveaxis(job.weight, axis, 0)
     groups = len(covariance)
     grouped = np.ascontiguousarray(rows.reshape(groups, len(rows) // groups, -1))
-    integers = gptq(
-        grouped, covariance, _scales(job.item.qparams, len(rows)).reshape(groups, -1), job.item.qparams.limits
-    )
+    qparams = job.item.qparams
+    scale = _per_row(qparams.scale, len(rows), groups).astype(np.float32)
+    zero_point = _per_row(qparams.zero_point, len(rows), groups).astype(np.int64)
+    low, high = qparams.limits
+    integers = gptq(grouped, covariance, scale, (low - zero_point, high - zero_point)) + zero_point[:, :, None]
     restored = np.moveaxis(integers.reshape(rows.shape), 0, axis)
-    return np.ascontiguousarray(restored).astype(container(job.item.qparams.dtype))
+    return np.ascontiguousarray(restored).astype(container(qparams.dtype))
 
 
-def _scales(qparams: QParams, channels: int) -> NDArray[np.float32]:
-    return np.broadcast_to(np.asarray(qparams.scale, dtype=np.float32), (channels,))
+def _per_row(values: tuple[float, ...] | tuple[int, ...], rows: int, groups: int) -> NDArray[Any]:
+    return np.broadcast_to(np.asarray(values), (rows,)).reshape(groups, -1)

@@ -9,6 +9,7 @@ from zsq_export.planning.plan import Role
 from zsq_export.quantization.dtypes import FULL_WIDTH
 from zsq_export.rounding.adaround.settings import AdaroundSettings
 from zsq_export.rounding.base import Rounded, RoundingRequest
+from zsq_export.rounding.gptq import GptqRounding
 
 _FEWEST = 2
 
@@ -46,13 +47,15 @@ class AdaroundRounding:
         from zsq_export.rounding.adaround.simulation import simulate
 
         settings = self.settings if request.steps is None else replace(self.settings, steps=request.steps)
+        start = GptqRounding().round(request) if settings.compensated else Rounded(plan=request.plan)
         executor = SegmentedExecutor(request.model, device=request.device)
         inputs = {name: torch.from_numpy(array) for name, array in request.inputs.items()}
         weighted = {use.node for item in request.plan.tensors if item.role is Role.WEIGHT for use in item.uses}
         segments = executor.segments(weighted, inputs)
-        simulation = simulate(executor, request.plan, settings.reach)
+        simulation = simulate(executor, start.plan, settings.reach, start.integers)
         with torch.random.fork_rng():
             torch.manual_seed(request.seed)
-            reconstruct(executor, simulation, request.plan, segments, inputs, settings,
+            reconstruct(executor, simulation, start.plan, segments, inputs, settings,
                         lambda done: request.progress("learning to round", done))  # fmt: skip
-        return simulation.result(request.plan, node_by_name(request.model))
+        learned = simulation.result(start.plan, node_by_name(request.model))
+        return replace(learned, integers={**start.integers, **learned.integers})

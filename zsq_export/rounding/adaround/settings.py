@@ -17,6 +17,7 @@ class AdaroundSettings:
         scale_rate: step of the logarithm of weight and activation scales.
         bias_rate: step of bias corrections, in units of their standard deviation.
         drop: chance that an activation element is read in float (QDrop).
+        compensated: start from the integers of the rounding ``gptq`` instead of the nearest.
     """
 
     steps: int = 500
@@ -26,3 +27,4 @@ class AdaroundSettings:
     scale_rate: float = 2e-3
     bias_rate: float = 2e-2
     drop: float = 0.5
+    compensated: bool = True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zsq_export.execution.torch_executor.segments import Patch, SegmentedExecutor
@@ -17,7 +19,7 @@ from zsq_export.quantization.linear import container
 from zsq_export.quantization.qparams import QParams
 from zsq_export.quantization.ranges import as_scale
 from zsq_export.rounding.adaround.learned import BiasShift, LearnedStep, MaskPool, RoundedWeight, along
-from zsq_export.rounding.base import Rounded
+from zsq_export.rounding.base import Integers, Rounded
 
 _WEIGHT_SLOT, _BIAS_SLOT = 1, 2
 
@@ -96,7 +98,7 @@ class Simulation:
         return tuple(BiasCorrection(node=node, delta=tuple(map(float, delta))) for node, delta in given.items())
 
 
-def simulate(executor: SegmentedExecutor, plan: Plan, reach: float) -> Simulation:
+def simulate(executor: SegmentedExecutor, plan: Plan, reach: float, starts: Integers) -> Simulation:
     """Makes the patches of a plan.
 
     Weights of 8 bits and more are rounded to the nearest and stay so. Biases of nodes whose weight is learned are
@@ -109,22 +111,25 @@ def simulate(executor: SegmentedExecutor, plan: Plan, reach: float) -> Simulatio
             step = made.steps.setdefault(item.qparams, LearnedStep(item.qparams, executor.device))
             made.patches.update({(use.node, use.input_index): _activation(step, made.mode) for use in item.uses})
         elif item.role is Role.WEIGHT:
-            _add_weight(made, executor, item, reach)
+            _add_weight(made, executor, item, reach, starts.get(item.tensor))
     corrections = {item.node: item.delta for item in plan.bias_corrections}
     for node in {use.node for item in plan.tensors for use in item.uses} | set(corrections):
         _add_bias(made, executor, node, corrections.get(node), plan)
     return made
 
 
-def _add_weight(made: Simulation, executor: SegmentedExecutor, item: TensorPlan, reach: float) -> None:
+def _add_weight(
+    made: Simulation, executor: SegmentedExecutor, item: TensorPlan, reach: float, start: NDArray[Any] | None
+) -> None:
     first = item.uses[0]
     array = executor.constant(first.node, first.input_index)
+    integers = None if start is None else torch.from_numpy(start.astype(np.float32)).to(executor.device)
     learn = item.qparams.width < FULL_WIDTH and all(use.input_index == _WEIGHT_SLOT for use in item.uses)
     if learn:
-        made.weights[item.tensor] = RoundedWeight(array, item.qparams, reach)
+        made.weights[item.tensor] = RoundedWeight(array, item.qparams, reach, integers)
         patch = _weight(made.weights[item.tensor])
     else:
-        patch = _fixed(nearest(array, item.qparams))
+        patch = _fixed(nearest(array, item.qparams) if integers is None else _restored(integers, item.qparams))
     made.patches.update({(use.node, use.input_index): patch for use in item.uses})
 
 
@@ -151,6 +156,11 @@ def nearest(array: Tensor, qparams: QParams) -> Tensor:
     scale, zero_point = (along(part, qparams.axis, array) for part in (qparams.scale, qparams.zero_point))
     low, high = qparams.limits
     return ((array / scale).round() + zero_point).clamp(low, high).sub(zero_point).mul(scale)
+
+
+def _restored(integers: Tensor, qparams: QParams) -> Tensor:
+    scale, zero_point = (along(part, qparams.axis, integers) for part in (qparams.scale, qparams.zero_point))
+    return (integers - zero_point) * scale
 
 
 def _activation(step: LearnedStep, mode: Mode) -> Patch:

@@ -1,0 +1,1 @@
+"""The published improvements of BatchNorm inversion: one file per thing that they change."""
