@@ -1,167 +1,88 @@
 """Zero-shot quantization methods side by side: networks x calibrators x roundings x bits x seeds, in two protocols.
 
-    python tools/bench/zsq_benchmark.py                      # everything on the CPU; resumes where it stopped
+    python tools/bench/zsq_benchmark.py                      # the whole CPU part; resumes where it stopped
     python tools/bench/zsq_benchmark.py --quick              # a few minutes, for CI
-    python tools/bench/zsq_benchmark.py -n resnet20_chenyaofo -b w4a4 -r adaround -s 0 -s 1 -s 2
+    python tools/bench/zsq_benchmark.py --block literature -n resnet20_chenyaofo -r adaround
+    python tools/bench/zsq_benchmark.py --shard 1/4          # a quarter, on one of several machines; join their folders
+    python tools/bench/zsq_benchmark.py --jobs 8 --threads 2 # 16 cores
+    python tools/bench/zsq_benchmark.py --block gpu          # costs on a GPU
 
-Protocols: "deployable" quantizes every tensor that the target onnxruntime does, the first and last layer in 8 bits;
-"literature" is that of papers (tools/bench/literature.py). Nothing is chosen on test data: each cell is the last state
-of its method. Baselines in every table: random inputs, weights only (float activations), and real training images
-through the same pipeline. Each result is a JSON file under <work>/zsq; delete it to measure again.
+What is measured is listed in zsq_plan.py. Protocols: "deployable" quantizes every tensor that the target onnxruntime
+does, the first and last layer in 8 bits; "literature" is that of papers (literature.py). Nothing is chosen on test
+data: each cell is the last state of its method. Baselines: random inputs, weights only (float activations), and real
+training inputs through the same pipeline. Each result is a JSON file under <work>/zsq; delete it to measure again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-import networks
-from zsq_cells import Cell, Protocol, Result, Source
+from zsq_bars import verdicts
+from zsq_cells import Cell
+from zsq_data import subject
+from zsq_jobs import Machine, load, run, seconds_spent
+from zsq_plan import BLOCKS, GPU, QUICK, Block, all_cells
 from zsq_tables import figure, markdown
 
-CALIBRATORS = ("auto", "generator", "moments", "prior", "random", "data")
-ROUNDINGS = ("nearest", "squant", "gptq", "adaround")
-BITS = ("w8a8", "w4a8", "w6a6", "w5a5", "w4a4", "w3a3", "w4a32", "w3a32")
-QUICK_NETWORKS = ("ic_resnet8",)
-QUICK_BITS = ("w8a8", "w4a4")
-LEARNED = "adaround"
-LEARNED_CALIBRATORS = frozenset({"auto", "generator", "data"})
-LARGE = frozenset({"efficientnet_lite0_224", "mobilenetv1_075_224"})
 
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What the command line asks for."""
-
-    networks: tuple[str, ...]
-    calibrators: tuple[str, ...]
-    roundings: tuple[str, ...]
-    bits: tuple[str, ...]
-    protocols: tuple[Protocol, ...]
-    seeds: tuple[int, ...]
-    samples: int
-    effort: str
-    steps: int
-
-
-def cells(choice: Choice) -> list[Cell]:
-    """Every combination that makes sense.
-
-    Learned rounding runs below 8 bits, on the inputs of the best calibrators only; on the large networks for W4A8 only,
-    with a quarter of the samples, to stay within two hours. Real data and moments have no seed.
-    """
-    found: dict[Cell, None] = {}
-    for network in networks.named(choice.networks):
-        for calibrator in choice.calibrators:
-            for seed in choice.seeds if calibrator not in {"data", "moments"} else choice.seeds[:1]:
-                source = Source(network=network.name, calibrator=calibrator, seed=seed, samples=choice.samples,
-                                effort=choice.effort)  # fmt: skip
-                source = replace(source, samples=min(64, choice.samples)) if network.name in LARGE else source
-                found.update(dict.fromkeys(_of_source(source, choice)))
-    return list(found)
-
-
-def _of_source(source: Source, choice: Choice) -> list[Cell]:
-    made = []
-    for protocol in choice.protocols:
-        for rounding in choice.roundings:
-            for bits in choice.bits:
-                weights, activations = (int(part) for part in bits[1:].split("a"))
-                learned = rounding == LEARNED
-                if learned and (weights == 8 or source.calibrator not in LEARNED_CALIBRATORS):
-                    continue
-                if learned and source.network in LARGE and bits != "w4a8":
-                    continue
-                made.append(
-                    Cell(
-                        source=source,
-                        protocol=protocol,
-                        rounding=rounding,
-                        weights=weights,
-                        activations=activations,
-                        steps=choice.steps if learned else 0,
-                    )
-                )
-    return made
-
-
-def _run(arguments: Sequence[str]) -> str:
-    """One step in a process of its own, on one core; the last line of its complaint, or nothing."""
-    script = Path(__file__).with_name("zsq_cells.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    line = [sys.executable, str(script), *arguments]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
-
-
-def _in_parallel(jobs: int, steps: Sequence[tuple[str, list[str]]]) -> list[str]:
-    failures = []
-    with ThreadPoolExecutor(jobs) as pool:
-        finished = zip(steps, pool.map(lambda step: _run(step[1]), steps), strict=True)
-        for number, ((name, _), failure) in enumerate(finished, 1):
-            print(f"[{number}/{len(steps)}] {name}{': ' + failure if failure else ''}", file=sys.stderr, flush=True)
-            failures += [f"{name}: {failure}"] if failure else []
-    return failures
-
-
-def run(wanted: Sequence[Cell], work: Path, jobs: int) -> tuple[list[Result], list[str]]:
-    """Measures what is missing and loads the rest; results in order, and what failed."""
-    missing = [cell for cell in wanted if Result.load(work / "zsq" / f"{cell.key}.json") is None]
-    sources = dict.fromkeys(cell.source for cell in missing)
-    absent = [source for source in sources if not (work / "calibrations" / f"{source.key}.json").is_file()]
-    failures = _in_parallel(
-        jobs, [(f"calibrate {s.key}", ["calibrate", json.dumps(asdict(s)), str(work)]) for s in absent]
+def chosen_cells(options: argparse.Namespace) -> list[Cell]:
+    """Those of the blocks that every filter lets through."""
+    blocks = {block.name: block for block in (*BLOCKS, *QUICK, *GPU)}
+    unknown = sorted(set(options.block) - set(blocks))
+    if unknown:
+        raise SystemExit(f"no such block: {', '.join(unknown)}; there are {', '.join(blocks)}")
+    usual: tuple[Block, ...] = QUICK if options.quick else BLOCKS
+    taken = [blocks[name] for name in options.block] or usual
+    filters: tuple[tuple[list[str], Callable[[Cell], str]], ...] = (
+        ([subject(name).name for name in options.network], lambda cell: cell.source.network),
+        (options.calibrator, lambda cell: cell.source.calibrator),
+        (options.rounding, lambda cell: cell.rounding),
+        (options.bits, lambda cell: f"w{cell.weights}a{cell.activations}"),
+        (options.protocol, lambda cell: cell.protocol.value),
+        (options.seed, lambda cell: str(cell.source.seed)),
     )
-    ready = [cell for cell in missing if (work / "calibrations" / f"{cell.source.key}.json").is_file()]
-    failures += _in_parallel(jobs, [(cell.key, ["measure", json.dumps(asdict(cell)), str(work)]) for cell in ready])
-    loaded = (Result.load(work / "zsq" / f"{cell.key}.json") for cell in wanted)
-    return [result for result in loaded if result is not None], failures
-
-
-def _choice(options: argparse.Namespace) -> Choice:
-    quick = options.quick
-    return Choice(
-        networks=tuple(options.network) or (QUICK_NETWORKS if quick else ()),
-        calibrators=tuple(options.calibrator) or (("auto", "moments", "random", "data") if quick else CALIBRATORS),
-        roundings=tuple(options.rounding) or ROUNDINGS,
-        bits=tuple(options.bits) or (QUICK_BITS if quick else BITS),
-        protocols=tuple(Protocol(name) for name in options.protocol) or tuple(Protocol),
-        seeds=tuple(options.seed) or ((0,) if quick else (0, 1, 2)),
-        samples=options.samples or (64 if quick else 256),
-        effort="fast" if quick else options.effort,
-        steps=options.steps or (30 if quick else 0),
-    )
+    return [cell for cell in all_cells(taken) if all(not wanted or of(cell) in wanted for wanted, of in filters)]
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("network", "calibrator", "rounding", "bits", "protocol"):
+    for name in ("network", "calibrator", "rounding", "bits", "protocol", "seed"):
         parser.add_argument(f"-{name[0]}", f"--{name}", action="append", default=[], help="only this one; repeatable")
-    parser.add_argument("-s", "--seed", action="append", type=int, default=[], help="default: 0 1 2")
+    parser.add_argument("--block", action="append", default=[], help="only this block of zsq_plan.py; repeatable")
     parser.add_argument("--quick", action="store_true", help="one small network, one seed, a few minutes")
-    parser.add_argument("--samples", type=int, default=0, help="inputs per calibration (default 256)")
-    parser.add_argument("--effort", default="balanced")
-    parser.add_argument("--steps", type=int, default=0, help="of learned rounding per block")
-    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the i-th of n parts")
+    parser.add_argument("-j", "--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--threads", type=int, default=2, help="of each process")
+    parser.add_argument("--deadline", type=float, help="seconds after which no process is started")
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
     return parser.parse_args()
+
+
+def _machine(options: argparse.Namespace) -> Machine:
+    shard, shards = (int(part) for part in options.shard.split("/"))
+    if not 1 <= shard <= shards:
+        raise SystemExit(f"--shard {options.shard} is no part")
+    return Machine(jobs=options.jobs, threads=options.threads, shard=shard, shards=shards, deadline=options.deadline)
 
 
 def main() -> int:
     """Measures, prints and saves; 1 if a cell failed."""
     options = _arguments()
     work = options.work.resolve()
-    results, failures = run(cells(_choice(options)), work, options.jobs)
+    cells = chosen_cells(options)
+    failures = run(cells, work, _machine(options))
+    results = [result for result in (load(cell, work) for cell in cells) if result is not None]
+    spent = seconds_spent(work)
+    lines = [line for line, _ in verdicts(results, spent)]
     table = markdown(results)
-    print(table, *failures, sep="\n")
-    (work / "zsq.md").write_text(table)
+    print(table, *lines, *failures, f"{len(results)} of {len(cells)} cells, {spent / 60:.0f} minutes", sep="\n")
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "zsq.md").write_text("\n".join([table, *lines]) + "\n")
     (work / "zsq.svg").write_text(figure(results))
     (work / "zsq.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     return 1 if failures else 0

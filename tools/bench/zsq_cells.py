@@ -1,13 +1,13 @@
-"""One cell of the zero-shot benchmark: calibrate, plan, round and measure one network one way, in a process of its own.
+"""Cells of the zero-shot benchmark: calibrate, plan, round and measure one network one way, in a process of its own.
 
 python tools/bench/zsq_cells.py calibrate '{"network": ...}' WORK
-python tools/bench/zsq_cells.py measure '{"network": ...}' WORK
+python tools/bench/zsq_cells.py measure '[{"source": ...}, ...]' WORK
 """
 
 from __future__ import annotations
 
 import json
-import resource
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import literature
-import networks
 import numpy as np
-from networks import BATCH, Network
+from networks import BATCH
 from numpy.typing import NDArray
+from zsq_data import Subject, real_inputs, subject, test_data
 
 from zsq_export import pipeline
 from zsq_export.backends.registry import get_backend
-from zsq_export.calib.base import Effort
+from zsq_export.calib.base import Device, Effort
+from zsq_export.calib.improvement import Improvement
 from zsq_export.calib.saved import save_calibration
 from zsq_export.errors import ZsqError
 from zsq_export.execution.ort_session import OrtSession
+from zsq_export.graph.prepare import prepare_model
 from zsq_export.options import CalibrationOptions
 from zsq_export.planning import PlanOptions, make_plan
 from zsq_export.planning.table import PlacementTable
@@ -34,8 +36,8 @@ from zsq_export.quantization.metrics import sqnr_db
 from zsq_export.rounding.base import RoundingRequest
 from zsq_export.rounding.registry import round_weights
 
-INPUT = "input"
-THREADS = 1
+THREADS = int(os.environ.get("OMP_NUM_THREADS") or 1)
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Protocol(StrEnum):
@@ -53,23 +55,34 @@ class Source:
         network: name of the file.
         calibrator: registered name.
         seed: of its random choices.
-        samples: inputs made.
+        samples: inputs made; 0: the calibrator's own default.
         effort: of the calibrator.
         equalize: cross-layer equalization first.
+        improvements: of BatchNorm inversion.
+        device: of calibration and learned rounding.
     """
 
     network: str
     calibrator: str
     seed: int = 0
-    samples: int = 256
+    samples: int = 0
     effort: str = "balanced"
     equalize: bool = False
+    improvements: tuple[str, ...] = ()
+    device: str = "cpu"
 
     @property
     def key(self) -> str:
         """File name without its ending."""
-        equalized = ".equalized" if self.equalize else ""
-        return f"{self.network}.{self.calibrator}.{self.effort}{self.samples}.{self.seed}{equalized}"
+        marks = [*(["equalized"] if self.equalize else []), *self.improvements]
+        marks += [self.device] if self.device != Device.CPU.value else []
+        samples = self.samples or ""
+        return ".".join([self.network, self.calibrator, f"{self.effort}{samples}", str(self.seed), *marks])
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Source:
+        """Reads what ``asdict`` and JSON made of one."""
+        return cls(**{**raw, "improvements": tuple(raw["improvements"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +113,7 @@ class Cell:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Cell:
         """Reads what ``asdict`` and JSON made of one."""
-        return cls(**{**raw, "source": Source(**raw["source"]), "protocol": Protocol(raw["protocol"])})
+        return cls(**{**raw, "source": Source.from_dict(raw["source"]), "protocol": Protocol(raw["protocol"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +126,7 @@ class Result:
         sqnr: of the logits against the float model's, dB.
         calibration_seconds, rounding_seconds: wall time; evaluation and start of the interpreter excluded.
         peak_gib: peak resident memory of calibration or rounding, whichever is larger.
+        gpu_gib: peak memory taken on the GPU, likewise; 0 on a CPU.
         obstacle: why nothing was measured, in one line; "" otherwise.
     """
 
@@ -123,6 +137,7 @@ class Result:
     calibration_seconds: float = 0.0
     rounding_seconds: float = 0.0
     peak_gib: float = 0.0
+    gpu_gib: float = 0.0
     obstacle: str = ""
 
     @property
@@ -155,37 +170,65 @@ def write_json(path: Path, content: Any) -> None:
 
 def calibrate(source: Source, work: Path) -> None:
     """Makes ``calibrations/<key>.npz`` and beside it the seconds and memory that it took, or the obstacle."""
-    (network,) = networks.named((source.network,))
+    network = subject(source.network)
     options = CalibrationOptions(
         calibrator=source.calibrator,
         seed=source.seed,
-        samples=source.samples,
+        samples=source.samples or None,
         effort=Effort(source.effort),
         equalize=source.equalize,
+        improvements=tuple(map(Improvement, source.improvements)),
         data=_real_data(network, source.samples, work) if source.calibrator == "data" else None,
+        device=Device(source.device),
     )
-    start = time.perf_counter()
     folder = work / "calibrations"
     folder.mkdir(parents=True, exist_ok=True)
+    cost = Cost(device=source.device)
     try:
-        made = pipeline.calibrate(_model(network), options)
+        made = pipeline.calibrate(network.path, options)
     except ZsqError as error:
         write_json(folder / f"{source.key}.json", {"obstacle": error.message})
         return
-    seconds = time.perf_counter() - start
+    spent = cost.spent()
     save_calibration(made.result, folder / f"{source.key}.npz", made.prepared, overwrite=True)
-    write_json(folder / f"{source.key}.json", {"seconds": seconds, "peak_gib": _peak_gib(), "obstacle": ""})
+    write_json(folder / f"{source.key}.json", {**spent, "obstacle": ""})
+
+
+class Cost:
+    """Wall seconds and peak memory from here on."""
+
+    def __init__(self, *, device: str) -> None:
+        self._cuda = device != Device.CPU.value
+        if self._cuda:
+            import torch
+
+            torch.zeros(1, device=device)  # starts the driver, which is nobody's cost
+            torch.cuda.reset_peak_memory_stats()
+        if os.access(_RESET, os.W_OK):
+            _RESET.write_text("5")
+        self._start = time.perf_counter()
+
+    def spent(self) -> dict[str, float]:
+        """``seconds``, ``peak_gib`` and ``gpu_gib``."""
+        seconds = time.perf_counter() - self._start
+        peak = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        gpu = 0.0
+        if self._cuda:
+            import torch
+
+            gpu = torch.cuda.max_memory_allocated() / 2**30
+        return {"seconds": seconds, "peak_gib": int(peak.split()[1]) / 2**20, "gpu_gib": gpu}
 
 
 def measure(cell: Cell, work: Path) -> Result:
-    """Plans, rounds and runs the labelled test images through the QDQ model in ONNX Runtime."""
-    (network,) = networks.named((cell.source.network,))
-    cost = json.loads((work / "calibrations" / f"{cell.source.key}.json").read_text())
-    if cost["obstacle"]:
-        return Result(cell=cell, obstacle=cost["obstacle"])
-    calibrated = pipeline.resume(_model(network), work / "calibrations" / f"{cell.source.key}.npz")
+    """Plans, rounds and runs the labelled test data through the QDQ model in ONNX Runtime."""
+    network = subject(cell.source.network)
+    before = json.loads((work / "calibrations" / f"{cell.source.key}.json").read_text())
+    if before["obstacle"]:
+        return Result(cell=cell, obstacle=before["obstacle"])
+    calibrated = pipeline.resume(network.path, work / "calibrations" / f"{cell.source.key}.npz")
     options = _plan_options(cell, equalized=calibrated.equalized)
-    start = time.perf_counter()
+    cost = Cost(device=cell.source.device)
     try:
         plan = make_plan(calibrated.prepared, calibrated.result.statistics, _table(cell.protocol), options)
         rounded = round_weights(
@@ -196,24 +239,41 @@ def measure(cell: Cell, work: Path) -> Result:
                 inputs=calibrated.result.inputs,
                 seed=cell.source.seed,
                 steps=cell.steps or None,
+                device=cell.source.device,
             )
         )
     except ZsqError as error:
         return Result(cell=cell, obstacle=error.message)
-    seconds, peak = time.perf_counter() - start, _peak_gib()
-    inputs, labels = networks.test_data(network)
-    reference = _logits(OrtSession(_model(network), threads=THREADS), inputs)
+    spent = cost.spent()
+    inputs, labels = test_data(network)
+    reference = _reference(network, inputs, work)
     quantized = pipeline.insert_qdq(calibrated.prepared, rounded.plan, rounded.integers)
-    logits = _logits(OrtSession(quantized, threads=THREADS), inputs)
+    logits = _logits(OrtSession(quantized, threads=THREADS), calibrated.prepared.inputs[0].name, inputs)
     return Result(
         cell=cell,
         float_top1=_percent(reference.argmax(1) == labels),
         top1=_percent(logits.argmax(1) == labels),
         sqnr=sqnr_db(reference, logits),
-        calibration_seconds=cost["seconds"],
-        rounding_seconds=seconds,
-        peak_gib=max(peak, cost["peak_gib"]),
+        calibration_seconds=before["seconds"],
+        rounding_seconds=spent["seconds"],
+        peak_gib=max(spent["peak_gib"], before["peak_gib"]),
+        gpu_gib=max(spent["gpu_gib"], before["gpu_gib"]),
     )
+
+
+def _reference(network: Subject, inputs: NDArray[np.float32], work: Path) -> NDArray[np.float32]:
+    """The float model's logits, computed once."""
+    path = work / "reference" / f"{network.name}.npy"
+    if path.exists():
+        found: NDArray[np.float32] = np.load(path)
+        return found
+    session = OrtSession(network.path, threads=THREADS)
+    logits = _logits(session, prepare_model(network.path).inputs[0].name, inputs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{network.name}.{os.getpid()}.npy")
+    np.save(partial, logits)
+    partial.replace(path)
+    return logits
 
 
 def _plan_options(cell: Cell, *, equalized: bool) -> PlanOptions:
@@ -232,38 +292,34 @@ def _table(protocol: Protocol) -> PlacementTable:
     return tables[protocol]()
 
 
-def _model(network: Network) -> Path:
-    return networks.assets_dir() / network.file
-
-
-def _real_data(network: Network, samples: int, work: Path) -> Path:
+def _real_data(network: Subject, samples: int, work: Path) -> Path:
     path = work / f"{network.name}.real{samples}.npz"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
-        np.savez(path, x=networks.real_images(network)[:samples])
+        np.savez(path, x=real_inputs(network, samples))
     return path
 
 
-def _logits(session: OrtSession, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def _logits(session: OrtSession, name: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-    return np.concatenate([next(iter(session.run({INPUT: batch}).values())) for batch in batches])
+    return np.concatenate([next(iter(session.run({name: batch}).values())) for batch in batches])
 
 
 def _percent(hits: NDArray[np.bool_]) -> float:
     return 100.0 * float(np.mean(hits))
 
 
-def _peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
 def main() -> None:
     """Runs one step; see the module's docstring."""
+    import torch
+
+    torch.set_num_threads(THREADS)
     action, raw, work = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
     if action == "calibrate":
-        calibrate(Source(**raw), work)
-    else:
-        cell = Cell.from_dict(raw)
+        calibrate(Source.from_dict(raw), work)
+        return
+    for entry in raw:
+        cell = Cell.from_dict(entry)
         write_json(work / "zsq" / f"{cell.key}.json", asdict(measure(cell, work)))
 
 

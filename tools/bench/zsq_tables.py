@@ -4,58 +4,89 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from statistics import mean, stdev
+from statistics import mean
 
 from zsq_cells import Cell, Result
 
 _WIDTH, _HEIGHT, _MARGIN = 760, 420, 60
 _COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8e6c8a", "#d4a017", "#3d405b", "#2a9d8f")
 _WORST_DROP = 30.0
+FLOAT_BITS = 32
 
-Group = tuple[str, str, int, int, str, str, int, bool]
 
-
-def _group(cell: Cell) -> Group:
+@dataclass(frozen=True, kw_only=True, order=True)
+class Method:
     """What cells share that differ in their seed only."""
-    source = cell.source
-    return (source.network, cell.protocol.value, cell.weights, cell.activations, source.calibrator, cell.rounding,
-            cell.steps, source.equalize)  # fmt: skip
+
+    protocol: str
+    bits: str
+    network: str
+    calibrator: str
+    rounding: str
+
+    @classmethod
+    def of(cls, cell: Cell) -> Method:
+        """That of one cell."""
+        source = cell.source
+        marks = [source.calibrator, *(["equalize"] if source.equalize else []), *source.improvements]
+        marks += [source.effort] if source.effort != "balanced" else []
+        marks += [f"{source.samples} inputs"] if source.samples else []
+        marks += [source.device] if source.device != "cpu" else []
+        steps = f" ({cell.steps} steps)" if cell.steps else ""
+        bits = f"W{cell.weights}" + ("" if cell.activations == FLOAT_BITS else f"A{cell.activations}")
+        return cls(
+            protocol=cell.protocol.value,
+            bits=bits,
+            network=source.network,
+            calibrator=" + ".join(marks),
+            rounding=f"{cell.rounding}{steps}",
+        )
 
 
-def grouped(results: Sequence[Result]) -> dict[Group, list[Result]]:
+def grouped(results: Sequence[Result]) -> dict[Method, list[Result]]:
     """Results that differ in their seed only, together."""
-    found: dict[Group, list[Result]] = {}
+    found: dict[Method, list[Result]] = {}
     for result in results:
-        found.setdefault(_group(result.cell), []).append(result)
+        found.setdefault(Method.of(result.cell), []).append(result)
     return found
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """One table; mean and deviation over the seeds. Drops are points of top-1 lost against FP32."""
-    lines = [
-        "| network | protocol | bits | calibrator | rounding | FP32 | top-1 | drop | SQNR dB | s | GiB | n |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    """A table per protocol and width; drops are points of top-1 lost against FP32, the mean and each seed's."""
+    lines: list[str] = []
     notes: dict[str, None] = {}
-    for key, group in sorted(grouped(results).items()):
-        network, protocol, weights, activations, calibrator, rounding, steps, equalized = key
+    section: tuple[str, str] | None = None
+    for method, group in sorted(grouped(results).items()):
         measured = [result for result in group if not result.obstacle]
         if not measured:
-            notes[f"- {network}, {calibrator}, {rounding}: {group[0].obstacle}"] = None
+            notes[f"- {method.network}, {method.calibrator}, {method.rounding}: {group[0].obstacle}"] = None
             continue
-        top1 = [result.top1 for result in measured]
-        spread = f" ± {stdev(top1):.1f}" if len(top1) > 1 else ""
-        name = calibrator + (" + equalize" if equalized else "")
-        bits = f"W{weights}" + ("" if activations == 32 else f"A{activations}")
-        lines.append(
-            f"| {network} | {protocol} | {bits} | {name} | {rounding}{f' ({steps})' if steps else ''} "
-            f"| {measured[0].float_top1:.1f} | {mean(top1):.1f}{spread} | {mean(r.drop for r in measured):.1f} "
-            f"| {mean(r.sqnr for r in measured):.1f} | {mean(r.seconds for r in measured):.1f} "
-            f"| {max(r.peak_gib for r in measured):.1f} | {len(measured)} |"
-        )
+        if section != (method.protocol, method.bits):
+            section = (method.protocol, method.bits)
+            lines += ["", f"### {method.bits}, {method.protocol}", "", *_HEAD]
+        lines.append(_row(method, measured))
     told = ["", "Not measured:", "", *notes] if notes else []
-    return "\n".join([*lines, *told]) + "\n"
+    return "\n".join([*lines, *told]).strip() + "\n"
+
+
+_HEAD = (
+    "| network | calibrator | rounding | FP32 | top-1 | drop | by seed | SQNR dB | s | GiB | GPU GiB |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
+)
+
+
+def _row(method: Method, measured: Sequence[Result]) -> str:
+    drops = [result.drop for result in measured]
+    seeds = ", ".join(f"{drop:.1f}" for drop in drops) if len(drops) > 1 else ""
+    gpu = max(result.gpu_gib for result in measured)
+    return (
+        f"| {method.network} | {method.calibrator} | {method.rounding} | {measured[0].float_top1:.1f} "
+        f"| {mean(r.top1 for r in measured):.1f} | {mean(drops):.1f} | {seeds} | {mean(r.sqnr for r in measured):.1f} "
+        f"| {mean(r.seconds for r in measured):.1f} | {max(r.peak_gib for r in measured):.1f} "
+        f"| {f'{gpu:.1f}' if gpu else ''} |"
+    )
 
 
 def figure(results: Sequence[Result]) -> str:
@@ -66,12 +97,13 @@ def figure(results: Sequence[Result]) -> str:
         return _svg([])
     low = math.floor(min(math.log10(max(seconds, 1e-3)) for _, seconds, _ in points))
     high = math.ceil(max(math.log10(max(seconds, 1e-3)) for _, seconds, _ in points)) or low + 1
-    methods = list(dict.fromkeys(f"{key[4]} / {key[5]}" for key, _, _ in points))
+    methods = list(dict.fromkeys(_short(key) for key, _, _ in points))
     parts = _axes(low, max(high, low + 1))
     for key, seconds, drop in points:
-        method = f"{key[4]} / {key[5]}"
+        method = _short(key)
         x = _x(math.log10(max(seconds, 1e-3)), low, max(high, low + 1))
-        title = f"{key[0]} W{key[2]}A{key[3]} {key[1]}: {method}, {drop:.1f} points, {seconds:.1f} s"
+        what = f"{key.network} {key.bits} {key.protocol}: {key.calibrator}, {key.rounding}"
+        title = f"{what}, {drop:.1f} points, {seconds:.1f} s"
         parts.append(f'<circle cx="{x:.1f}" cy="{_y(drop):.1f}" r="4" fill="{_colour(methods, method)}" '
                      f'fill-opacity="0.75"><title>{escape(title)}</title></circle>')  # fmt: skip
     for index, method in enumerate(methods):
@@ -79,6 +111,11 @@ def figure(results: Sequence[Result]) -> str:
         parts.append(f'<circle cx="{_WIDTH - 170}" cy="{y}" r="4" fill="{_colour(methods, method)}"/>'
                      f'<text x="{_WIDTH - 160}" y="{y + 4}" font-size="11">{escape(method)}</text>')  # fmt: skip
     return _svg(parts)
+
+
+def _short(method: Method) -> str:
+    """Calibrator and rounding without their settings, for the legend."""
+    return f"{method.calibrator.split(' + ')[0]} / {method.rounding.split(' ')[0]}"
 
 
 def _colour(methods: list[str], method: str) -> str:

@@ -1,0 +1,247 @@
+"""What the zero-shot benchmark measures: blocks of cells, each with the question that it answers.
+
+Not every combination: those that a table or a bar needs, so that all of it takes under two hours on two cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from zsq_cells import Cell, Protocol, Source
+from zsq_data import SUBJECTS, Subject
+
+SEEDS = (10, 11, 12)
+"""Not those that defaults were looked at with."""
+
+UNSEEDED = frozenset({"data", "moments"})
+REAL_SAMPLES, REAL_SAMPLES_LARGE = 256, 64
+STEPS_LARGE = 100
+"""Of learned rounding on the ImageNet networks, which would take half an hour with the default on two cores."""
+
+RECIPES = {
+    "ZeroQ": ("plain",),
+    "DSG": ("slack",),
+    "IntraQ": ("crops", "spread", "soft-classes"),
+    "HAST": ("crops", "hardness"),
+    "TexQ": ("texture", "layered"),
+    "SynQ": ("texture", "layered", "hardness", "low-pass"),
+}
+"""Published methods -> the options that make up their images here."""
+
+DEPLOYABLE, LITERATURE = Protocol.DEPLOYABLE, Protocol.LITERATURE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Cells that answer one question.
+
+    Attributes:
+        name: for ``--block``.
+        question: what it answers.
+        networks: names; () means all.
+        sources: (calibrator, effort, samples; 0: its own default), with further fields of Source where needed.
+        roundings, bits, protocols: combined freely.
+        seeds: one source each.
+    """
+
+    name: str
+    question: str
+    networks: tuple[str, ...] = ()
+    sources: tuple[Source, ...]
+    roundings: tuple[str, ...]
+    bits: tuple[str, ...]
+    protocols: tuple[Protocol, ...] = (DEPLOYABLE,)
+    seeds: tuple[int, ...] = SEEDS
+
+    def cells(self) -> Iterator[Cell]:
+        """All that make sense."""
+        for item in SUBJECTS:
+            if self.networks and item.name not in self.networks:
+                continue
+            for source, seed in product(self.sources, self.seeds):
+                if source.calibrator in UNSEEDED and seed != self.seeds[0]:
+                    continue
+                placed = _placed(source, item, seed)
+                for protocol, rounding, bits in product(self.protocols, self.roundings, self.bits):
+                    cell = _cell(placed, item, protocol, rounding, bits)
+                    if cell is not None:
+                        yield cell
+
+
+def _source(calibrator: str, **fields: object) -> Source:
+    return Source(network="", calibrator=calibrator, **fields)  # type: ignore[arg-type]
+
+
+def _placed(source: Source, item: Subject, seed: int) -> Source:
+    """Fewer inputs for large networks; real data have no seed of their own, moments neither."""
+    samples = source.samples
+    if source.calibrator == "data":
+        samples = REAL_SAMPLES_LARGE if item.large else REAL_SAMPLES
+    elif item.large:
+        samples = 0
+    effort = "balanced" if item.large else source.effort
+    return replace(source, network=item.name, seed=seed, samples=samples, effort=effort)
+
+
+def _cell(source: Source, item: Subject, protocol: Protocol, rounding: str, bits: str) -> Cell | None:
+    weights, activations = (int(part) for part in bits[1:].split("a"))
+    if rounding == "adaround" and weights == 8:
+        return None
+    if source.calibrator == "moments" and rounding in {"gptq", "adaround"}:
+        rounding = "nearest" if weights == 8 else "squant"
+    steps = STEPS_LARGE if rounding == "adaround" and item.large else 0
+    return Cell(
+        source=source, protocol=protocol, rounding=rounding, weights=weights, activations=activations, steps=steps
+    )
+
+
+AUTO, RANDOM, DATA = _source("auto"), _source("random"), _source("data")
+VARIED = _source("auto", effort="thorough", samples=256)
+"""Learned rounding wants more inputs than ranges do."""
+
+RESNETS = ("resnet20_chenyaofo",)
+LARGE = tuple(item.name for item in SUBJECTS if item.large)
+
+BLOCKS = (
+    Block(
+        name="w8a8",
+        question="which calibrator at 8 bits, and how far from real data",
+        sources=(
+            AUTO,
+            _source("generator"),
+            _source("moments"),
+            _source("moments", equalize=True),
+            _source("prior"),
+            RANDOM,
+            DATA,
+        ),
+        roundings=("gptq",),
+        bits=("w8a8",),
+    ),
+    Block(
+        name="w8a8-others",
+        question="the remaining calibrators",
+        sources=(_source("generator-conditional"), _source("patch-similarity")),
+        roundings=("gptq",),
+        bits=("w8a8",),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="w4a8",
+        question="which rounding at 4-bit weights",
+        sources=(AUTO,),
+        roundings=("nearest", "squant", "gptq"),
+        bits=("w4a8",),
+    ),
+    Block(
+        name="w4a8-learned",
+        question="what learning adds to them",
+        sources=(AUTO,),
+        roundings=("adaround",),
+        bits=("w4a8",),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="w4a8-baselines",
+        question="the same on real and on random inputs",
+        sources=(DATA, RANDOM),
+        roundings=("gptq",),
+        bits=("w4a8", "w4a32", "w3a32", "w8a32"),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="w4a8-real",
+        question="learned rounding on real inputs",
+        networks=LARGE,
+        sources=(DATA,),
+        roundings=("adaround",),
+        bits=("w4a8",),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="narrow",
+        question="how accuracy falls with the bits",
+        sources=(AUTO, DATA, RANDOM),
+        roundings=("gptq",),
+        bits=("w6a6", "w5a5", "w4a4", "w4a32", "w3a32"),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="w4a4",
+        question="four bits everywhere, how far from real data",
+        sources=(VARIED, DATA),
+        roundings=("gptq", "adaround"),
+        bits=("w4a4",),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="literature",
+        question="beside published figures",
+        networks=RESNETS,
+        sources=(VARIED,),
+        roundings=("nearest", "squant", "gptq", "adaround"),
+        bits=("w4a4", "w3a3"),
+        protocols=(LITERATURE, DEPLOYABLE),
+    ),
+    Block(
+        name="literature-baselines",
+        question="the same on real and on random inputs",
+        networks=RESNETS,
+        sources=(DATA, RANDOM),
+        roundings=("gptq", "adaround"),
+        bits=("w4a4", "w3a3"),
+        protocols=(LITERATURE,),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="literature-weights",
+        question="the same with float activations",
+        networks=RESNETS,
+        sources=(VARIED, DATA, RANDOM),
+        roundings=("gptq",),
+        bits=("w4a32", "w3a32"),
+        protocols=(LITERATURE,),
+        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="improvements",
+        question="what the published improvements of inversion bring",
+        networks=("resnet20_chenyaofo", "ic_resnet8"),
+        sources=tuple(_source("bn-inversion", improvements=names) for names in ((), *RECIPES.values())),
+        roundings=("gptq",),
+        bits=("w8a8", "w4a4"),
+        seeds=SEEDS[:1],
+    ),
+)
+
+QUICK = (
+    Block(
+        name="quick",
+        question="does it all run",
+        networks=("ic_resnet8",),
+        sources=(_source("auto", effort="fast"), _source("moments"), RANDOM, DATA),
+        roundings=("nearest", "gptq"),
+        bits=("w8a8", "w4a4"),
+        protocols=(DEPLOYABLE, LITERATURE),
+        seeds=SEEDS[:1],
+    ),
+)
+
+GPU = (
+    Block(
+        name="gpu",
+        question="what generator and adaround cost on a GPU",
+        networks=("resnet20_chenyaofo", "efficientnet_lite0_224", "mobilenetv1_075_224"),
+        sources=(_source("generator", device="cuda"), _source("auto", device="cuda")),
+        roundings=("adaround",),
+        bits=("w4a8",),
+        seeds=SEEDS[:1],
+    ),
+)
+
+
+def all_cells(blocks: Sequence[Block]) -> list[Cell]:
+    """Of all blocks, each once, in order."""
+    return list(dict.fromkeys(cell for block in blocks for cell in block.cells()))
