@@ -102,9 +102,10 @@ def _encoded(pixels: NDArray[np.uint8], kind: str, **options: object) -> bytes:
     return content.getvalue()
 
 
-def run(folder: Path, out: Path, earlier: Path | None, rest: list[str]) -> int:
+def run(folder: Path, work: Path, out: Path, earlier: Path | None, rest: list[str]) -> int:
     """Unpacks, resumes from an earlier run's results, measures, and packs what there is; the benchmark's exit code."""
-    assets, work = folder / "unpacked", folder / "work"
+    assets = work / "assets"
+    work.mkdir(parents=True, exist_ok=True)
     if not assets.exists():
         with tarfile.open(folder / ASSETS) as archive:
             archive.extractall(assets, filter="data")
@@ -130,13 +131,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("stage", "run"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("build/device-work"), help="kept between runs")
     parser.add_argument("--out", type=Path, default=Path("build/device"))
     parser.add_argument("--earlier", type=Path, help="results.tgz of an earlier run")
     options, rest = parser.parse_known_args()
     if options.command == "stage":
         stage(options.folder.resolve())
         return 0
-    return run(options.folder.resolve(), options.out.resolve(), options.earlier, rest)
+    return run(options.folder.resolve(), options.work.resolve(), options.out.resolve(), options.earlier, rest)
 
 
 if __name__ == "__main__":
