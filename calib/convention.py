@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,10 +76,13 @@ def assume_convention(model: PreparedModel, picture: PictureInput) -> Detection:
 
 def _by_batchnorm(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.float32]) -> Detection:
     probe = BatchNormProbe(model)
+    return choose_convention(
+        picture, lambda taken: probe.mismatch({picture.name: picture.arrange(normalise(pictures, taken))})
+    )
 
-    def mismatch(convention: Preprocessing) -> float:
-        return probe.mismatch({picture.name: picture.arrange(normalise(pictures, convention))})
 
+def choose_convention(picture: PictureInput, mismatch: Callable[[Preprocessing], float]) -> Detection:
+    """The usual convention of least mismatch, the more usual one of two alike, and its planes reversed if that fits."""
     scores = {convention: mismatch(convention) for convention in _candidates(picture)}
     taken = _prefer(scores)
     if picture.channels == 3:

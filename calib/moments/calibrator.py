@@ -8,20 +8,18 @@ import numpy as np
 import onnx_ir as ir
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
-from zsq_export.calib.convention import assume_convention, detect_convention
+from zsq_export.calib.convention import Detection, assume_convention, detect_convention
 from zsq_export.calib.conventions import value_range
 from zsq_export.calib.moments.distribution import DEVIATIONS, Array, Distribution, bounded, normal
 from zsq_export.calib.moments.rules import behind
+from zsq_export.calib.moments.stem import PHOTO_DEVIATION, PHOTO_MEAN, derive_convention
 from zsq_export.calib.starting_point import StartingPoint, starting_point_of
-from zsq_export.calib.synthesis import picture_input
+from zsq_export.calib.synthesis import PictureInput, picture_input
 from zsq_export.errors import CalibrationError
 from zsq_export.graph.prepared import InputInfo, PreparedModel
 from zsq_export.graph.topology import channel_axis, constant_value, is_float, value_by_name
 from zsq_export.preprocessing import Preprocessing
 from zsq_export.quantization.statistics import TensorStatistics
-
-PHOTO_MEAN, PHOTO_DEVIATION = 0.45, 0.26
-"""Of photographs, in 0..1 (ImageNet's channel means are 0.41 to 0.49, its deviations 0.22 to 0.29 over pixels)."""
 
 _PROBED = 8
 """Smooth fields that stand for an input that is no picture."""
@@ -112,7 +110,7 @@ def _input_moments(model: PreparedModel, info: InputInfo, request: CalibrationRe
     if preprocessing is not None:
         bounds = value_range(preprocessing)
     else:
-        detection = detect_convention(model, picture) if len(model.inputs) == 1 else assume_convention(model, picture)
+        detection = _detection(model, picture)
         if detection.unusual:
             return _field_moments(starting_point_of(model, info, seed=request.seed, count=_PROBED, given=None))
         preprocessing, notes, bounds = detection.preprocessing, (detection.note,), detection.value_range
@@ -123,6 +121,13 @@ def _input_moments(model: PreparedModel, info: InputInfo, request: CalibrationRe
     clipped = bounded(found.mapped(lambda x: np.clip(x, bounds[0], bounds[1])), low, high)
     # The ends of the range occur in photographs, however unlikely a normal variable makes them.
     return _Input(distribution=_reaching(clipped, low, high), preprocessing=preprocessing, notes=notes)
+
+
+def _detection(model: PreparedModel, picture: PictureInput) -> Detection:
+    """From the first layer's weights; by pictures only where those do not tell."""
+    if len(model.inputs) != 1:
+        return assume_convention(model, picture)
+    return derive_convention(model, picture) or detect_convention(model, picture)
 
 
 def _reaching(found: Distribution, low: Array, high: Array) -> Distribution:

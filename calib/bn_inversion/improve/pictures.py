@@ -61,7 +61,8 @@ def low_pass(cutoff: float) -> Transform:
         columns = torch.fft.rfftfreq(pictures.shape[3], 0.5, device=pictures.device)
         distance = rows[:, None] ** 2 + columns[None, :] ** 2
         spectrum = torch.fft.rfft2(pictures) * torch.exp(-distance / (2 * cutoff**2))
-        return torch.fft.irfft2(spectrum, s=pictures.shape[2:])
+        filtered: Tensor = torch.fft.irfft2(spectrum, s=pictures.shape[2:])
+        return filtered
 
     return transform
 
