@@ -17,11 +17,11 @@ from zsq_export.device.results import DeviceResults
 from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import PreparedModel
+from zsq_export.pages import write_page
 from zsq_export.pipeline import equalize, options_of
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.preprocessing import Preprocessing
-from zsq_export.reporting.html import write_html
 from zsq_export.reporting.report_json import write_report
 from zsq_export.validation.bench import Bench
 from zsq_export.validation.data import load_labelled
@@ -132,9 +132,8 @@ def open_artifact(verification: Verification, artifact: Artifact) -> Opened:
 
 def _prove(verification: Verification, opened: Opened, bench: Bench | None) -> ValidationReport:
     report = validate_artifact(opened.subject, opened.backend, opened.samples, verification.options, bench=bench)
-    json_name, html_name = REPORT_NAMES
-    write_report(report, opened.artifact.folder / json_name)
-    write_html(report, opened.artifact.folder / html_name)
+    write_report(report, opened.artifact.folder / REPORT_NAMES[0])
+    write_page(opened.artifact.folder, report)
     return report
 
 
@@ -203,11 +202,12 @@ def _subject(artifact: Artifact, plan: Plan, prepared: PreparedModel) -> Subject
 def _provenance(artifact: Artifact) -> tuple[tuple[str, str], ...]:
     manifest = artifact.manifest
     calibration, convention = manifest.calibration, manifest.preprocessing
+    taken = {"calibrator", "seed", *(name for name, _ in calibration.settings)}
     return (
         ("calibrator", calibration.calibrator),
         ("seed", str(manifest.seed)),
         ("calibration samples", str(calibration.samples)),
         ("input convention", f"{convention.name} ({convention.origin.value})" if convention else "none"),
         *calibration.settings,
-        *manifest.options,
+        *((f"{name} (option)" if name in taken else name, value) for name, value in manifest.options),
     )

@@ -37,10 +37,13 @@ def test_the_demo_converts_and_validates_for_every_target_here(here: Run, work: 
     assert "on synthetic inputs that calibration did not see" in outcome.err
     assert "openvino" in outcome.err
     assert (work / "demo" / "out" / "onnxruntime" / "report.html").is_file()
+    assert "targets measured" in (work / "demo" / "out" / "report.html").read_text()
     assert "give --overwrite" in here("demo", "--effort", "fast").error()
     again = here("demo", "--effort", "fast", "--overwrite", "--json", "-q")
     available = [target.name for target in listing.list_targets() if target.probe.available]
     assert len(json.loads(again.out)["reports"]) == len(available) >= 2
+    compared = json.loads(here("report", "demo/out", "--json", "-q").out)
+    assert [report["target"] for report in compared["reports"]] == sorted(available)
 
 
 def test_the_demo_needs_a_target(here: Run, monkeypatch: pytest.MonkeyPatch, work: Path) -> None:

@@ -6,14 +6,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from reports import make_latency, make_layers, make_report
+from reports import make_report
 
-from zsq_export.reporting.charts import WIDTH, latency_chart, layer_chart, precision_bar
+from zsq_export.planning.plan import FloatOp
 from zsq_export.reporting.html import render_html, write_html
-from zsq_export.validation.figures import InputOrigin, LayerReport
+from zsq_export.reporting.sections.entry import Entry
+from zsq_export.validation.confusion import Confusion, ConfusionCell
+from zsq_export.validation.figures import InputOrigin
 from zsq_export.validation.gates import Gates
+from zsq_export.validation.report_types import ValidationReport
 
-VOID = {"meta", "link"}
+VOID = {"meta", "link", "img", "col"}
 
 
 class Page(HTMLParser):
@@ -30,9 +33,6 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in {"rect", "path", "circle"}
-
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
@@ -48,71 +48,106 @@ def parse(html: str) -> Page:
     return page
 
 
+def rendered(report: ValidationReport) -> str:
+    return render_html([Entry(label=report.target, report=report)])
+
+
+def words(html: str) -> str:
+    return " ".join(" ".join(parse(html).text).split())
+
+
 @pytest.mark.parametrize("origin", list(InputOrigin))
 def test_page_is_well_formed_and_needs_no_network(origin: InputOrigin) -> None:
-    html = render_html(make_report(origin, Gates(min_agreement=99, min_speedup=1)))
-    assert parse(html).addresses == ["data:,"]
-    assert "http" not in html and "<script" not in html and "@import" not in html
+    html = rendered(make_report(origin, Gates(min_agreement=99, min_speedup=1)))
+    assert all(address.startswith(("#", "data:")) for address in parse(html).addresses)
+    assert "http:" not in html and "https:" not in html and "<script" not in html and "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_the_verdict_comes_first() -> None:
+    text = words(rendered(make_report(gates=Gates(min_agreement=99, min_speedup=1))))
+    start = text.index("digits <1>.onnx Fails 1 of 2 gates")
+    assert start < text.index("1.50 times as fast as float bf16") < text.index("Summary")
 
 
 def test_page_says_the_headline_figures() -> None:
-    text = " ".join(" ".join(parse(render_html(make_report())).text).split())
-    for figure in ("98.50 %", "96.80 %", "float 97.20 %", "27.3 dB", "1.50 ×", "97.0 %", "1.1 MB", "no int8 kernel"):
+    text = words(rendered(make_report()))
+    for figure in (
+        "98.50 %",
+        "96.80 %",
+        "97.20 %",
+        "27.3 dB",
+        "1.50 ×",
+        "97.0 %",
+        "1.1 MB",
+        "no int8 kernel",
+        "14.50 %",
+    ):
         assert figure in text
 
 
 def test_names_from_the_model_are_escaped() -> None:
-    html = render_html(make_report())
+    report = make_report()
+    ops = (FloatOp(node="<b>node</b>", op_type="Add", reason="<i>why</i>"),)
+    html = rendered(replace(report, float_ops=ops))
     assert "digits &lt;1&gt;.onnx" in html and "digits <1>" not in html
+    assert "<b>node" not in html and "<i>why" not in html
 
 
 def test_synthetic_figures_are_marked_and_real_ones_are_not() -> None:
-    synthetic, real = (render_html(make_report(origin)) for origin in (InputOrigin.SYNTHETIC, InputOrigin.REAL))
+    synthetic, real = (rendered(make_report(origin)) for origin in (InputOrigin.SYNTHETIC, InputOrigin.REAL))
     assert len(re.findall(r'class="mark synthetic"', synthetic)) >= 6
     assert 'class="mark synthetic"' not in real
-    assert "Measured on synthetic inputs" in synthetic
+    assert "Measured on" in words(synthetic)
 
 
 def test_parts_that_were_not_measured_are_left_out() -> None:
-    report = replace(make_report(), latency=None, layers=None, accuracy=None, lowering=(), float_ops=())
-    html = render_html(report)
+    report = replace(
+        make_report(), latency=None, layers=None, ranges=None, accuracy=None, confusion=None, metrics=(), lowering=(),
+        float_ops=(), estimate=None, search=(),
+    )  # fmt: skip
+    html = rendered(report)
     parse(html)
-    assert "<h2>Latency</h2>" not in html and "along the network" not in html
+    sections = set(re.findall(r'<section id="([a-z0-9-]+)"', html))
+    assert sections == {"summary", "findings", "fidelity", "precision", "size", "provenance"}
+    assert set(re.findall(r'href="#([a-z0-9-]+)"', html)) - {"main"} <= sections
 
 
 def test_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
-    write_html(make_report(), tmp_path / "a.html")
-    write_html(make_report(), tmp_path / "b.html")
+    entry = Entry(label="openvino", report=make_report())
+    write_html([entry], tmp_path / "a.html")
+    write_html([entry], tmp_path / "b.html")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-def test_bars_are_proportional_and_inside_the_picture() -> None:
-    first, second, third = latency_chart(make_latency()).bars
-    assert first.width == pytest.approx(2 * third.width) and second.width == pytest.approx(1.5 * third.width)
-    assert first.high < WIDTH and first.low < first.x + first.width < first.high
+def several() -> list[Entry]:
+    reports = [replace(make_report(gates=Gates(min_agreement=98 + i)), target=f"target{i}") for i in range(3)]
+    smaller = replace(reports[1], quantized_bytes=900_000)
+    return [Entry(label=r.target, report=r, index=i) for i, r in enumerate([reports[0], smaller, reports[2]])]
 
 
-def test_layers_are_drawn_in_execution_order_with_the_worst_marked() -> None:
-    chart = layer_chart(make_layers(), worst=2)
-    assert chart is not None
-    assert [point.node for point in chart.points] == [f"node_{i}" for i in range(12)]
-    assert {point.node for point in chart.points if point.is_worst} == {"node_10", "node_11"}
-    heights = {point.sqnr_db: point.y for point in chart.points}
-    assert heights[max(heights)] < heights[min(heights)]
-    assert all(chart.left <= point.x <= chart.right and 0 <= point.y <= chart.bottom for point in chart.points)
+def test_one_page_compares_all_targets() -> None:
+    text = words(render_html(several()))
+    assert "1 of 3 targets passes every gate" in text and "Smallest: target1, 900.0 kB" in text
+    for part in ("target0 Passes its gate", "target1 Fails 1 of 1 gate", "All targets."):
+        assert part in text
 
 
-def test_no_layers_no_picture() -> None:
-    assert layer_chart(LayerReport(layers=(), samples=1, inputs=InputOrigin.REAL)) is None
+def test_thumbnails_that_are_the_same_are_shown_once() -> None:
+    same = [replace(entry, pictures=b"png") for entry in several()]
+    assert render_html(same).count("<img") == 1
+    assert render_html([*same[:2], replace(same[2], pictures=b"other")]).count("<img") == 2
 
 
-def test_values_that_stand_for_infinity_stay_in_the_picture() -> None:
-    layers = [replace(layer, sqnr_db=(-1) ** i * 200.0) for i, layer in enumerate(make_layers().layers)]
-    chart = layer_chart(LayerReport(layers=tuple(layers), samples=1, inputs=InputOrigin.REAL))
-    assert chart is not None and all(0 <= point.y <= chart.bottom for point in chart.points)
+def test_many_classes_are_a_list_and_few_a_matrix() -> None:
+    report = make_report()
+    assert 'class="confusion"' in rendered(report) and "7 of 500 inputs change their class" in words(rendered(report))
+    cells = tuple(ConfusionCell(float_class=i, quantized_class=i + 1, samples=20 - i) for i in range(20))
+    many = Confusion(output="logits", classes=1000, cells=cells, samples=210, inputs=InputOrigin.REAL)
+    html = rendered(replace(report, confusion=many))
+    assert 'class="confusion"' not in html and "0 → 1 ×20" in words(html) and "and 8 more pairs" in words(html)
 
 
-def test_precisions_fill_the_bar() -> None:
-    segments = precision_bar(make_report().executed)
-    assert [segment.precision for segment in segments] == ["i8", "f32"]
-    assert sum(segment.width for segment in segments) == pytest.approx(WIDTH)
+def test_ops_left_float_are_grouped_by_reason() -> None:
+    ops = tuple(FloatOp(node=f"n{i}", op_type="Add" if i % 2 else "Mul", reason="too hot") for i in range(6))
+    assert "3 Mul, 3 Add" in words(rendered(replace(make_report(), float_ops=ops)))

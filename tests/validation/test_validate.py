@@ -23,6 +23,7 @@ from zsq_export.preprocessing import Preprocessing
 from zsq_export.quantization.metrics import sqnr_db
 from zsq_export.reporting.html import render_html
 from zsq_export.reporting.report_json import read_report, report_schema, report_to_dict, write_report
+from zsq_export.reporting.sections.entry import Entry
 from zsq_export.validation.data import load_labelled
 from zsq_export.validation.fidelity import measure_outputs
 from zsq_export.validation.figures import InputOrigin
@@ -76,7 +77,7 @@ def test_whole_report_on_a_real_runtime(
     jsonschema.validate(report_to_dict(report), report_schema())
     write_report(report, tmp_path / "report.json")
     assert read_report(tmp_path / "report.json") == report
-    assert "real data" in render_html(report)
+    assert "real data" in render_html([Entry(label=report.target, report=report)])
 
 
 def test_figures_equal_a_plain_computation(subject: Subject, digits_model: DigitsModel) -> None:

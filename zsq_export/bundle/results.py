@@ -8,7 +8,7 @@ from typing import Any
 
 from zsq_export.device.results import RESULTS_VERSION, DeviceResults
 from zsq_export.errors import DataError
-from zsq_export.reporting.plain import from_plain
+from zsq_export.plain import from_plain
 
 _HINT = "expected what `python run.py --json` printed on the device"
 

@@ -10,7 +10,7 @@ import click
 from zsq_export.cli.console import Console
 from zsq_export.cli.options import EFFORTS, console_options, folder_path, overwrite_option, threads_option
 from zsq_export.cli.threads import limit_threads
-from zsq_export.cli.wording import describe_convention
+from zsq_export.cli.wording import COMPARISON_COLUMNS, comparison_row, describe_convention
 
 if TYPE_CHECKING:
     from zsq_export.artifact import Artifact
@@ -29,6 +29,7 @@ _MODEL_NAME = "efficientnet_lite0.onnx"
 def command(*, output: Path, effort: str, threads: int | None, overwrite: bool, console: Console) -> None:
     """Export EfficientNet-Lite0, convert it without data for every target here, validate, show a table."""
     from zsq_export.demo_model import export_efficientnet_lite0
+    from zsq_export.pages import write_comparison
     from zsq_export.pipeline import convert
     from zsq_export.validation.validate import ValidationOptions
     from zsq_export.verification import Verification, validate
@@ -41,9 +42,10 @@ def command(*, output: Path, effort: str, threads: int | None, overwrite: bool, 
         artifacts = convert(conversion, progress)
         options = ValidationOptions(progress=progress, threads=threads)
         reports = [validate(Verification(folder=artifact.folder, options=options)) for artifact in artifacts]
+        page = write_comparison(conversion.output).page if len(artifacts) > 1 else None
     console.result(
         lambda: {"folders": [str(artifact.folder) for artifact in artifacts], "reports": _payload(reports)},
-        lambda: _print(artifacts, reports, console),
+        lambda: _print(artifacts, reports, page, console),
     )
 
 
@@ -77,30 +79,19 @@ def _payload(reports: list[ValidationReport]) -> list[dict[str, object]]:
     return [report_to_dict(report) for report in reports]
 
 
-def _print(artifacts: tuple[Artifact, ...], reports: list[ValidationReport], console: Console) -> None:
+def _print(
+    artifacts: tuple[Artifact, ...], reports: list[ValidationReport], page: Path | None, console: Console
+) -> None:
     manifest = artifacts[0].manifest
     console.say("EfficientNet-Lite0 (ImageNet weights), quantized to int8 without any data")
     console.say(f"input convention: {describe_convention(manifest.preprocessing)}")
     console.table(
-        ("target", "agreement*", "output SQNR*", "speed-up", "work in int8", "size"),
-        [_row(report) for report in reports],
+        COMPARISON_COLUMNS,
+        [comparison_row(report) for report in reports],
     )
     console.say("* with the float model, on synthetic inputs that calibration did not see")
     for artifact in artifacts:
         console.say(f"report: {artifact.folder / 'report.html'}")
+    if page is not None:
+        console.say(f"all targets on one page: {page}")
     console.say("next: zsq-export convert YOUR_MODEL.onnx --target " + manifest.target)
-
-
-def _row(report: ValidationReport) -> tuple[str, ...]:
-    from zsq_export.reporting import wording
-
-    agreement, latency = report.agreement, report.latency
-    speed = latency.against_best if latency else None
-    return (
-        report.target,
-        "–" if agreement is None else wording.percent(agreement.percent),
-        wording.decibels(report.outputs[0].sqnr_db),
-        "–" if speed is None else f"{speed.ratio:.2f} × {speed.baseline}",
-        wording.share(report.executed.int8_mac_share),
-        f"{wording.size(report.float_bytes)} -> {wording.size(report.quantized_bytes)}",
-    )

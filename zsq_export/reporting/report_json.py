@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from zsq_export.atomic import write_file
 from zsq_export.errors import ArtifactError
-from zsq_export.reporting.plain import from_plain, to_plain
+from zsq_export.plain import from_plain, to_plain
 from zsq_export.validation.report_types import REPORT_SCHEMA_VERSION, ValidationReport
 
 

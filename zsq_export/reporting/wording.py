@@ -31,6 +31,11 @@ def milliseconds(value: float) -> str:
     return f"{value:.{digits}f} ms"
 
 
+def span(low: float, high: float) -> str:
+    """Two times of one unit."""
+    return f"{milliseconds(low).removesuffix(' ms')} – {milliseconds(high)}"
+
+
 def size(count: int) -> str:
     """Bytes in decimal units."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -42,3 +47,16 @@ def size(count: int) -> str:
 def origin_mark(origin: InputOrigin) -> str:
     """The mark that stands beside every figure."""
     return "synthetic" if origin is InputOrigin.SYNTHETIC else "real data"
+
+
+def measured(value: float | None, unit: str) -> str:
+    """A metric's value with its unit, or a dash."""
+    if value is None:
+        return "–"
+    text = f"{value:.2f}" if unit else f"{value:.4g}"
+    return f"{text} {unit}".rstrip()
+
+
+def change(value: float) -> str:
+    """A difference with its sign."""
+    return "±0" if value == 0 else f"{value:+.2f}" if abs(value) >= 0.01 else f"{value:+.2g}"

@@ -1,0 +1,1 @@
+"""The page's parts: one template per section, and the style sheets."""
