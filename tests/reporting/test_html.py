@@ -151,3 +151,16 @@ def test_many_classes_are_a_list_and_few_a_matrix() -> None:
 def test_ops_left_float_are_grouped_by_reason() -> None:
     ops = tuple(FloatOp(node=f"n{i}", op_type="Add" if i % 2 else "Mul", reason="too hot") for i in range(6))
     assert "3 Mul, 3 Add" in words(rendered(replace(make_report(), float_ops=ops)))
+
+
+def test_other_batch_sizes_energy_and_readings_are_shown() -> None:
+    report = make_report()
+    assert report.latency is not None
+    series = tuple(replace(entry, millijoules=12.5) for entry in report.latency.series)
+    metered = replace(report.latency, series=series, energy="a meter")
+    environment = replace(report.environment, readings=(("governor", "performance"),))
+    sweep = (replace(report.latency, batch_size=32, threads=4),)
+    text = words(rendered(replace(report, latency=metered, sweep=sweep, environment=environment)))
+    assert "32 4 1.000 ms float bf16 1.50 ×" in text
+    assert "float bf16 12.5 a meter" in text and "device: governor performance" in text
+    assert "Energy" not in words(rendered(report))

@@ -209,6 +209,11 @@ class Latency:
     energy: str = "not measured"
 
     @property
+    def measured_energy(self) -> bool:
+        """Whether there was a counter."""
+        return any(series.millijoules is not None for series in self.series)
+
+    @property
     def against_best(self) -> SpeedUp:
         """The speed-up against the fastest float precision."""
         return next(speedup for speedup in self.speedups if speedup.baseline == self.best_float)

@@ -182,8 +182,10 @@ def _provenance(report: ValidationReport) -> tuple[tuple[str, str], ...]:
         *report.provenance,
         ("runtime", environment.runtime),
         ("device", environment.device),
+        ("where", environment.place),
         ("int8 hardware", environment.int8_hardware or "none found"),
         ("logical cores", str(environment.cpu_count)),
         ("platform", environment.platform),
         ("measured with", f"zsq-export {environment.package_version}"),
+        *((f"device: {name}", value) for name, value in environment.readings),
     )
