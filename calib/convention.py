@@ -17,17 +17,22 @@ from zsq_export.calib.conventions import (
     value_range,
 )
 from zsq_export.calib.first_layer import ActivationProbe, BatchNormProbe
+from zsq_export.calib.reproduction import REPRODUCES, ReproductionProbe
 from zsq_export.calib.synthesis import PictureInput, normalise, prior_pictures
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.preprocessing import Origin, Preprocessing
 
 PROBE_SAMPLES = 16
 PROBE_SEED = 20230
+REPRODUCED_SAMPLES = 4
+"""The whole model has to run on them."""
+
 CLEARLY_BETTER = 0.8
 """A later convention displaces an earlier one only when its mismatch is below this share of the other's."""
 
 BGR_CLEARLY_BETTER = 0.6
 RAW_CLEARLY_BETTER = 0.6
+_RAW_SPAN = 100.0
 POOR_FIT = 1.5
 """Mismatch of the first BatchNorm above which no usual convention explains the model."""
 
@@ -114,23 +119,25 @@ def _prefer(scores: dict[Preprocessing, float]) -> Preprocessing:
 
 
 def _describe(taken: Preprocessing, scores: dict[Preprocessing, float]) -> str:
-    others = {other: score for other, score in scores.items() if other is not taken}
-    runner_up = min(others, key=lambda other: others[other])
     return (
         f"input convention detected: {taken.name} (first BatchNorm's mismatch {scores[taken]:.2f}; "
-        f"next best {runner_up.name} {others[runner_up]:.2f})"
+        f"{_next_best(taken, scores, 2)})"
     )
 
 
+def _next_best(taken: Preprocessing, scores: dict[Preprocessing, float], digits: int = 3) -> str:
+    others = {other: score for other, score in scores.items() if other is not taken}
+    runner_up = min(others, key=lambda other: others[other])
+    return f"next best {runner_up.name} {others[runner_up]:.{digits}f}"
+
+
 def _assume(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.float32]) -> Detection:
-    """Without BatchNorm only raw pixels can be told from normalised ones."""
+    """Without BatchNorm an output that is a picture tells; else only raw pixels can be told from normalised ones."""
+    found = _by_reproduction(model, picture, pictures)
+    if found is not None:
+        return found
     normalised, raw = (NORMALISED, RAW) if picture.channels == 3 else (GREY_CONVENTIONS[0], GREY_CONVENTIONS[3])
-    probe = ActivationProbe(model)
-    scores = [
-        probe.mismatch({picture.name: picture.arrange(normalise(pictures, convention))})
-        for convention in (normalised, raw)
-    ]
-    taken = raw if scores[1] < RAW_CLEARLY_BETTER * scores[0] else normalised
+    taken = raw if _takes_raw(model, picture, pictures, raw, normalised) else normalised
     return Detection(
         preprocessing=replace(taken, origin=Origin.ASSUMED),
         mismatch=float("nan"),
@@ -140,3 +147,54 @@ def _assume(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.fl
             "give --mean and --std if that is wrong"
         ),
     )
+
+
+def _by_reproduction(model: PreparedModel, picture: PictureInput, pictures: NDArray[np.float32]) -> Detection | None:
+    """The convention under which the model gives back the pictures that it is given; None if it does under none."""
+    probe = ReproductionProbe(model, picture)
+    if not probe.applies:
+        return None
+    few = pictures[:REPRODUCED_SAMPLES]
+    scores = {
+        convention: probe.mismatch(picture.arrange(normalise(few, convention)))
+        for convention in _candidates(picture)
+    }
+    best = min(scores.values())
+    if best > REPRODUCES:
+        return None
+    fitting = [convention for convention, score in scores.items() if score * CLEARLY_BETTER <= best]
+    taken = fitting[0]
+    if any(_is_raw(other) for other in fitting) and not _is_raw(taken):
+        # A network without biases is blind to the unit of its input.
+        raw = next(other for other in fitting if _is_raw(other))
+        taken = raw if _takes_raw(model, picture, pictures, raw, taken) else taken
+    return Detection(
+        preprocessing=taken,
+        mismatch=float("nan"),
+        value_range=value_range(taken),
+        note=(
+            f"input convention detected: {taken.name} (the output repeats the input with an error of {scores[taken]:.3f}; "
+            f"{_next_best(taken, scores)})"
+        ),
+    )
+
+
+def _is_raw(convention: Preprocessing) -> bool:
+    low, high = value_range(convention)
+    return high - low > _RAW_SPAN
+
+
+def _takes_raw(
+    model: PreparedModel,
+    picture: PictureInput,
+    pictures: NDArray[np.float32],
+    raw: Preprocessing,
+    normalised: Preprocessing,
+) -> bool:
+    """Whether the first layers' activations are clearly nearer to unit variance for raw pixels."""
+    probe = ActivationProbe(model)
+    scores = [
+        probe.mismatch({picture.name: picture.arrange(normalise(pictures, convention))})
+        for convention in (normalised, raw)
+    ]
+    return scores[1] < RAW_CLEARLY_BETTER * scores[0]

@@ -125,8 +125,41 @@ def test_without_batchnorm_raw_pixels_are_still_told_from_normalised_ones(
 
 
 def test_a_model_without_weights_gets_the_usual_convention(tmp_path: Path) -> None:
-    found = detect(write(tmp_path, proto([node("Relu", ["x"], "y")])))
+    found = detect(write(tmp_path, proto([node("GlobalMaxPool", ["x"], "y")])))
     assert found.preprocessing.name == "imagenet mean/std"
+
+
+@pytest.mark.parametrize(
+    ("channels", "limits", "name"),
+    [
+        (1, (0.0, 1.0), "0..1"),
+        (1, (0.0, 255.0), "0..255"),
+        (3, (0.0, 1.0), "0..1"),
+        (3, (0.0, 255.0), "0..255"),
+        (3, (-0.5, 0.5), "-0.5..0.5"),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_model_that_gives_its_pictures_back_tells_its_convention(
+    tmp_path: Path, channels: int, limits: tuple[float, float], name: str, last: bool
+) -> None:
+    """Twice the size, saturating where no pixel of its convention is, and a little above black."""
+    span = limits[1] - limits[0]
+    low, high = np.float32(limits[0] + 0.08 * span), np.float32(limits[1])
+    scales = np.array([1, 2, 2, 1] if last else [1, 1, 2, 2], dtype=np.float32)
+    nodes = [node("Clip", ["x", "low", "high"], "c"), node("Resize", ["c", "", "scales"], "y", mode="nearest")]
+    shape = ("N", 32, 32, channels) if last else ("N", channels, 32, 32)
+    found = detect(write(tmp_path, proto(nodes, {"low": low, "high": high, "scales": scales}, inputs={"x": shape})))
+    assert (found.preprocessing.name, found.preprocessing.origin) == (name, Origin.DETECTED)
+    assert "repeats the input" in found.note
+    assert found.value_range == pytest.approx(limits)
+
+
+def test_a_model_that_gives_no_picture_back_does_not(tmp_path: Path) -> None:
+    """Its output has the shape of the input, but is what a denoiser takes away: hardly anything."""
+    scale = np.float32(0.01)
+    path = write(tmp_path, proto([node("Mul", ["x", "s"], "y")], {"s": scale}, inputs={"x": ("N", 1, 32, 32)}))
+    assert detect(path).preprocessing.origin is Origin.ASSUMED
 
 
 @pytest.mark.parametrize(
@@ -196,6 +229,13 @@ def test_real_networks(assets_dir: Path, model: str, convention: str, order: Cha
 @pytest.mark.assets
 def test_a_real_network_that_takes_no_pictures_is_unusual(assets_dir: Path) -> None:
     assert detect(assets_dir / "mlperf_tiny/kws_dscnn.onnx").unusual
+
+
+@pytest.mark.assets
+def test_a_real_network_that_enlarges_pictures_tells_their_unit(assets_dir: Path) -> None:
+    found = detect(assets_dir / "superres/espcn_x3_224.onnx")
+    assert (found.preprocessing.name, found.preprocessing.origin) == ("0..1", Origin.DETECTED)
+    assert found.value_range == (0.0, 1.0)
 
 
 @pytest.mark.assets

