@@ -156,8 +156,7 @@ def _by_reproduction(model: PreparedModel, picture: PictureInput, pictures: NDAr
         return None
     few = pictures[:REPRODUCED_SAMPLES]
     scores = {
-        convention: probe.mismatch(picture.arrange(normalise(few, convention)))
-        for convention in _candidates(picture)
+        convention: probe.mismatch(picture.arrange(normalise(few, convention))) for convention in _candidates(picture)
     }
     best = min(scores.values())
     if best > REPRODUCES:
@@ -173,8 +172,8 @@ def _by_reproduction(model: PreparedModel, picture: PictureInput, pictures: NDAr
         mismatch=float("nan"),
         value_range=value_range(taken),
         note=(
-            f"input convention detected: {taken.name} (the output repeats the input with an error of {scores[taken]:.3f}; "
-            f"{_next_best(taken, scores)})"
+            f"input convention detected: {taken.name} "
+            f"(the output repeats the input with an error of {scores[taken]:.3f}; {_next_best(taken, scores)})"
         ),
     )
 

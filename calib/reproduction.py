@@ -1,4 +1,4 @@
-"""What pictures a model takes, told by the pictures it gives: super-resolution and denoising keep the coarse picture."""
+"""What pictures a model takes, told by those that it gives: super-resolution and denoising keep the coarse picture."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _MARGIN = 8
 class ReproductionProbe:
     """Compares the block means of every output that has the input's channels and its sides times a whole number.
 
-    Under the right convention such an output is in the units of the input, as its training target was; under a wrong one
-    biases, rectifiers and saturating functions, all trained for other values, distort it.
+    Under the right convention such an output is in the units of the input, as its training target was; under a wrong
+    one biases, rectifiers and saturating functions, all trained for other values, distort it.
     """
 
     def __init__(self, model: PreparedModel, picture: PictureInput) -> None:
@@ -72,7 +72,7 @@ class ReproductionProbe:
 
 
 def _error(given: FloatArray, found: FloatArray) -> float:
-    """Mean squared error of coarse pictures over the variance of the given one; both [samples, channels, height, width]."""
+    """Mean squared error of coarse pictures over the variance of the given one; both [samples, channels, rows, columns]."""
     (height, width), sides = given.shape[2:], found.shape[2:]
     factor = sides[0] // height
     if not factor or found.shape[:2] != given.shape[:2] or tuple(sides) != (factor * height, factor * width):

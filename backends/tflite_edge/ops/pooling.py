@@ -11,7 +11,14 @@ from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
 from zsq_export.backends.tflite_edge.ops.reduction import reduce_to
 from zsq_export.backends.tflite_edge.ops.slicing import cut
-from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, has_ceil_mode, padded, padded_by_rows, window_of
+from zsq_export.backends.tflite_edge.ops.windows import (
+    ATTRIBUTES,
+    Window,
+    has_ceil_mode,
+    padded,
+    padded_by_rows,
+    window_of,
+)
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.steps import Step, clip_interval
 from zsq_export.backends.tflite_edge.views import NHWC, View
