@@ -72,7 +72,7 @@ class ReproductionProbe:
 
 
 def _error(given: FloatArray, found: FloatArray) -> float:
-    """Mean squared error of coarse pictures over the variance of the given one; both [samples, channels, rows, columns]."""
+    """Mean squared error of coarse pictures over the variance of the given one; both N×C×H×W."""
     (height, width), sides = given.shape[2:], found.shape[2:]
     factor = sides[0] // height
     if not factor or found.shape[:2] != given.shape[:2] or tuple(sides) != (factor * height, factor * width):

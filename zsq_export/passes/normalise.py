@@ -7,6 +7,7 @@ import onnx_ir as ir
 from zsq_export.graph.shapes import infer_shapes
 from zsq_export.passes.fold_affine import FoldAffine
 from zsq_export.passes.fold_constants import FoldConstants
+from zsq_export.passes.fuse_gelu import FuseGelu
 from zsq_export.passes.fuse_pad import FusePad
 from zsq_export.passes.inference_mode import InferenceMode
 from zsq_export.passes.merge_transposes import MergeTransposes
@@ -23,7 +24,7 @@ def normalise(model: ir.Model) -> None:
     _run(model, InferenceMode(), RemoveNoOps(), FoldConstants())
     infer_shapes(model)
     _run(model, SettleShapes(), FoldConstants(), MergeTransposes(), RemoveNoOps())
-    _run(model, UnifySynonyms(), FusePad(), NormaliseGemm(), FoldAffine(), NormaliseClip())
+    _run(model, UnifySynonyms(), FuseGelu(), FusePad(), NormaliseGemm(), FoldAffine(), NormaliseClip())
 
 
 def settle_parameters(model: ir.Model) -> None:
