@@ -87,4 +87,6 @@ def _block_means(pictures: FloatArray, block: int) -> NDArray[np.float64]:
     rows, columns = height // block, width // block
     whole = pictures[:, :, : rows * block, : columns * block].astype(np.float64)
     means = whole.reshape(samples, channels, rows, block, columns, block).mean(axis=(3, 5))
-    return means[:, :, rows // _MARGIN : rows - rows // _MARGIN, columns // _MARGIN : columns - columns // _MARGIN]
+    edge = rows // _MARGIN, columns // _MARGIN
+    inner: NDArray[np.float64] = means[:, :, edge[0] : rows - edge[0], edge[1] : columns - edge[1]]
+    return inner

@@ -32,6 +32,7 @@ from zsq_export.passes.equalize import Equalize
 from zsq_export.passes.insert_qdq import InsertQdq
 from zsq_export.planning.check import check_plan
 from zsq_export.planning.fallback import give_back
+from zsq_export.planning.leave_float import leave_as_wished
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
@@ -242,6 +243,7 @@ def plan_for(calibrated: Calibrated, backend: Backend, options: PlanOptions) -> 
 
         options = choose_layer_bits(calibrated.prepared, calibrated.result.inputs, backend.placement(), options)
     plan = make_plan(calibrated.prepared, calibrated.result.statistics, backend.placement(), options)
+    plan = leave_as_wished(plan, calibrated.prepared.folded, options)
     return replace(plan, settings=backend.options.settings())
 
 
@@ -351,6 +353,10 @@ def _load_plan(path: Path) -> Plan:
         raise PlanError(f"cannot read the plan {path}: {error}", hint="make one with `zsq-export plan`") from error
 
 
+def _left_float(planning: PlanOptions) -> tuple[str, ...]:
+    return *planning.leave_float, *(f"{name}.." for name in planning.leave_float_from)
+
+
 def _effective_options(conversion: Conversion, backend: Backend, plan: Plan) -> tuple[tuple[str, str], ...]:
     """The options that had an effect, for the manifest; what was read from a file is called so."""
     planning = conversion.planning
@@ -369,6 +375,7 @@ def _effective_options(conversion: Conversion, backend: Backend, plan: Plan) -> 
                 ("weights_bits", str(planning.weights_bits or "default")),
                 ("activations_bits", str(planning.activations_bits or "default")),
                 ("rounding", planning.rounding or "by inputs"),
+                *((("left_float", " ".join(left)),) if (left := _left_float(planning)) else ()),
             )
             if planned
             else (("plan", "given"),)

@@ -45,11 +45,13 @@ class Emission:
         sizes: of every ONNX tensor.
         graph: what has been emitted.
         islands: (node, reason) of every step that was to run in integers and runs in float.
+        current: name of the node that is being emitted, for messages.
     """
 
     sizes: Sizes
     graph: Graph = field(default_factory=Graph)
     islands: list[tuple[ir.Node, str]] = field(default_factory=list)
+    current: str = ""
     _carrier: View | None = None
     _floats: dict[ir.Value, View] = field(default_factory=dict)
     _integers: dict[ir.Value, View] = field(default_factory=dict)
@@ -123,6 +125,7 @@ class Emission:
         """A new tensor with axes of its own."""
         axes = new_axes(sizes)
         dims = ordered(axes, order)
+        self._check_width("shape", tuple(size.one for size in sizes))
         kind = element or element_of(quant)
         assert kind is not None
         tensor = Tensor(name=self.name(name), sizes=axes_sizes(dims), element=kind, quant=quant)
@@ -240,8 +243,14 @@ class Emission:
     # Constants
 
     def integers(self, values: NDArray[Any] | list[int] | int, name: str) -> Tensor:
-        """An int32 constant: axes, shapes, paddings."""
-        return constant(self.name(name), np.asarray(values, dtype=np.int32), Element.INT32)
+        """An int32 constant: axes, shapes, paddings.
+
+        Raises:
+            UnsupportedOpError: one of them needs 64 bits.
+        """
+        wide = np.asarray(values, dtype=np.int64)
+        self._check_width(name, tuple(wide.reshape(-1).tolist()))
+        return constant(self.name(name), wide.astype(np.int32), Element.INT32)
 
     def scalar(self, value: float, quant: QParams | None, name: str) -> Tensor:
         """One number in the type of a tensor."""
@@ -261,6 +270,14 @@ class Emission:
         return wanted if not count else self.name(f"{wanted}_{count}")
 
     # Inside
+
+    def _check_width(self, what: str, numbers: tuple[int, ...]) -> None:
+        beyond = [number for number in numbers if not -(2**31) <= number < 2**31]
+        if beyond:
+            raise UnsupportedOpError(
+                f"node {self.current!r}: its {what} has {beyond[0]}, TensorFlow Lite has 32 bits for it",
+                hint="make the tensor smaller",
+            )
 
     def _constant_view(self, source: Operand, *, integer: bool) -> View:
         assert source.floats is not None

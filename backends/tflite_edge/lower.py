@@ -76,6 +76,7 @@ def lower_graph(model: ir.Model, settings: TfliteSettings) -> Lowered:
 
 
 def _emit(emission: Emission, step: Step, slow: frozenset[str]) -> None:
+    emission.current = step.name
     if step.integer and _is_slow(step, slow):
         emission.islands.append((step.node, "its int8 kernel is slow"))
         step = step.in_float()

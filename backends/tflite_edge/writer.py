@@ -16,7 +16,7 @@ from zsq_export.quantization.qparams import QParams
 _IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 _ALIGNMENT = 16
-_LIMIT = 2**31 - 2**24
+LIMIT = 2**31 - 2**24
 """A flatbuffer's offsets have 31 usable bits; the rest of the file takes less than 16 MiB."""
 _PLACEHOLDER_CODE = 127
 _SIGNATURE = "serving_default"
@@ -38,17 +38,18 @@ class _Buffer(schema.BufferT):  # type: ignore[misc]
         return int(schema.BufferEnd(builder))
 
 
-def to_bytes(graph: Graph, *, metadata: tuple[tuple[str, bytes], ...] = (), limit: int = _LIMIT) -> bytes:
+def to_bytes(graph: Graph, *, metadata: tuple[tuple[str, bytes], ...] = (), limit: int | None = None) -> bytes:
     """The whole file.
 
     Args:
         graph: the model.
         metadata: name and content of each metadata entry.
-        limit: in bytes.
+        limit: in bytes; None: ``LIMIT``.
 
     Raises:
         ModelError: it does not fit into one flatbuffer.
     """
+    limit = LIMIT if limit is None else limit
     writer = _Writer()
     for port in (*graph.inputs, *graph.outputs):
         writer.add(port.tensor)

@@ -70,6 +70,24 @@ def test_every_stage_from_the_shell(here: Run, model: Path, work: Path) -> None:
         assert (work / "resumed" / name).read_bytes() == (work / "direct" / name).read_bytes()
 
 
+def test_layers_that_are_to_stay_float(here: Run, model: Path, work: Path) -> None:
+    assert here("plan", model.name, *RANDOM, "-o", "all.json").code == 0
+    planned = json.loads((work / "all.json").read_text())
+    last = planned["tensors"][-1]["uses"][0]["node"]
+    assert here("convert", model.name, *RANDOM, "--leave-float", last, "-o", "kept").code == 0
+    kept = json.loads((work / "kept" / "plan.json").read_text())
+    assert {"node": last, "reason": "it was to stay float"}.items() <= kept["float_ops"][-1].items()
+    assert len(kept["tensors"]) < len(planned["tensors"])
+    assert json.loads((work / "kept" / "manifest.json").read_text())["options"]["left_float"] == last
+    assert (
+        "no node of the model is called 'nothing'"
+        in here("convert", model.name, *RANDOM, "--leave-float-from", "nothing", "-o", "no").error()
+    )
+    assert not (work / "no").exists()
+    refused = here("convert", model.name, "-t", "onnxruntime", "--plan", "all.json", "--leave-float", last)
+    assert "--leave-float has no effect beside --plan" in refused.error()
+
+
 def test_the_scheme_is_recorded_and_refused_where_a_target_has_none(here: Run, model: Path, work: Path) -> None:
     assert here("convert", model.name, *RANDOM, "--scheme", "int8", "-o", "out").code == 0
     assert json.loads((work / "out" / "plan.json").read_text())["scheme"] == "int8"

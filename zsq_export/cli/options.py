@@ -248,7 +248,7 @@ def parse_activation_bits(text: str | None) -> int | None:
 
 PLANNING_NAMES = (
     "range_estimator", "bias_correction", "weights_bits", "activations_bits", "edge_bits", "rounding", "rounding_steps",
-    "average_bits", "average_over",
+    "average_bits", "average_over", "leave_float", "leave_float_from",
 )  # fmt: skip
 """Parameters that a saved plan makes meaningless."""
 
@@ -290,6 +290,10 @@ def planning_options(command: Command) -> Command:
     )
     @click.option("--rounding", metavar="NAME", help=_ROUNDING_HELP)
     @click.option("--rounding-steps", type=click.IntRange(min=1), help="Descent per block, where rounding is learned.")
+    @click.option("--leave-float", multiple=True, metavar="NODE", help="Do not quantize it. Repeatable; * allowed.")
+    @click.option(
+        "--leave-float-from", multiple=True, metavar="NODE", help="Nor anything that its result reaches. Repeatable."
+    )
     @functools.wraps(command)
     def wrapped(
         *,
@@ -302,6 +306,8 @@ def planning_options(command: Command) -> Command:
         average_over: str,
         rounding: str | None,
         rounding_steps: int | None,
+        leave_float: tuple[str, ...],
+        leave_float_from: tuple[str, ...],
         **rest: Any,
     ) -> Any:
         from dataclasses import replace
@@ -317,6 +323,8 @@ def planning_options(command: Command) -> Command:
             activations_bits=bits,
             rounding=rounding,
             rounding_steps=rounding_steps,
+            leave_float=leave_float,
+            leave_float_from=leave_float_from,
         )
         if edge_bits is not None:
             options = replace(options, edge_bits=edge_bits)

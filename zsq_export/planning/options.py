@@ -55,6 +55,8 @@ class PlanOptions:
         rounding: registered name of how weights are rounded; None: the best that takes seconds (``gptq`` where the
             calibration holds inputs and was not made with effort fast, else ``nearest``).
         rounding_steps: of gradient descent per block, for a rounding that learns; None: its default.
+        leave_float: names of nodes that are not quantized; ``*`` stands for any letters.
+        leave_float_from: the same, together with every node that their results reach.
     """
 
     estimator: RangeEstimator | None = None
@@ -69,6 +71,8 @@ class PlanOptions:
     weight_estimator: RangeEstimator | None = None
     rounding: str | None = None
     rounding_steps: int | None = None
+    leave_float: tuple[str, ...] = ()
+    leave_float_from: tuple[str, ...] = ()
 
     def activation_estimator(self, spec: QuantSpec) -> RangeEstimator:
         """The estimator of an activation of this type: with few integers, extremes would waste most of them."""

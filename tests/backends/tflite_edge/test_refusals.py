@@ -88,6 +88,8 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any]]] = {
     "gemm with a bias per row": (
         [node("Gemm", ["x", "square", "column"], "y")], "from row to row", {"inputs": {"x": (8, 8)}}
     ),
+    "more padding than 32 bits hold": ([node("Pad", ["x", "wide"], "y")], r"'y_node': its .* has 8589934592", {}),
+    "more repeats than 32 bits hold": ([node("Tile", ["x", "often"], "y")], "'y_node': its .* 32 bits", {}),
     "cast to integers": ([node("Cast", ["x"], "y", to=onnx.TensorProto.INT32)], "Cast", {}),
 }  # fmt: skip
 CONSTANTS = {
@@ -95,6 +97,8 @@ CONSTANTS = {
     "w3": weights(3, 3, 1, 1, 1),
     "p": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
     "n": np.array([0, 0, -1, 0, 0, 0, 0, 0]),
+    "wide": np.array([0, 0, 0, 0, 0, 0, 0, 2**33]),
+    "often": np.array([1, 1, 1, 2**40]),
     "s": np.array([1, 1, 2, 2], dtype=np.float32),
     "channels": np.array([1, 2, 2, 2], dtype=np.float32),
     "odd": np.array([1, 1, 1.3, 1.3], dtype=np.float32),
