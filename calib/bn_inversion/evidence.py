@@ -7,7 +7,7 @@ what lies behind the last BatchNorm is taken from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +25,13 @@ networks, three seeds each: without it one in nine clips, at 4 dB of output SQNR
 
 def behind_last_batchnorm(model: PreparedModel) -> tuple[str, ...]:
     """Names of the tensors of the folded model that no BatchNorm input is computed from."""
+    return behind_all(model, [node for node in model.with_batchnorm.graph if is_op(node, "BatchNormalization")])
+
+
+def behind_all(model: PreparedModel, nodes: Sequence[ir.Node]) -> tuple[str, ...]:
+    """Names of the tensors of the folded model that no input of these nodes (of the other form) is computed from."""
     earlier: set[ir.Node] = set()
-    waiting = [node for node in model.with_batchnorm.graph if is_op(node, "BatchNormalization")]
+    waiting = list(nodes)
     while waiting:
         fresh = [producer for producer in producers(waiting.pop()) if producer not in earlier]
         earlier.update(fresh)

@@ -16,7 +16,7 @@ from zsq_export.calib.bn_inversion.improve.recipe import Recipe, recipe_for
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem, invert
 from zsq_export.calib.bn_inversion.settings import InversionSettings
-from zsq_export.calib.bn_inversion.terms import ClassEvidence
+from zsq_export.calib.bn_inversion.terms import ClassEvidence, Term
 from zsq_export.calib.first_layer import head
 from zsq_export.calib.improvement import Improvement
 from zsq_export.calib.starting_point import StartingPoint
@@ -76,16 +76,23 @@ def _improved(
 
 
 def drive_to_classes(
-    model: PreparedModel, start: StartingPoint, settings: InversionSettings, request: CalibrationRequest
+    model: PreparedModel,
+    start: StartingPoint,
+    settings: InversionSettings,
+    request: CalibrationRequest,
+    others: tuple[Term, ...] = (),
 ) -> Inverted | None:
-    """A few inputs that the network is sure of, each of a random class; None if it is no classifier."""
+    """A few inputs that the network is sure of, each of a random class; None if it is no classifier.
+
+    BatchNorm statistics are met as far as there are some, and ``others`` are wanted, too.
+    """
     scores = class_scores(model)
     if scores is None or settings.class_weight == 0:
         return None
     request.progress("looking for class evidence", None)
     quiet = CalibrationRequest(seed=request.seed, device=request.device)
     problem = _problem(model, start, request, scores=scores)
-    problem = replace(problem, terms=(ClassEvidence(weight=settings.class_weight),))
+    problem = replace(problem, terms=(ClassEvidence(weight=settings.class_weight), *others))
     count = min(settings.evidence, settings.samples)
     return _in_batches(problem, start, replace(settings, batch=settings.evidence_batch), quiet, count)
 

@@ -123,9 +123,9 @@ BLOCKS = (
     Block(
         name="w8a8-others",
         question="the remaining calibrators",
-        sources=(_source("generator-conditional"), _source("patch-similarity")),
+        sources=(_source("generator-conditional"), _source("patch-similarity"), _source("evidence")),
         roundings=("gptq",),
-        bits=("w8a8",),
+        bits=("w8a8", "w4a4"),
         seeds=SEEDS[:1],
     ),
     Block(

@@ -20,7 +20,7 @@ class AdaroundSettings:
         compensated: start from the integers of the rounding ``gptq`` instead of the nearest.
     """
 
-    steps: int = 300
+    steps: int = 200
     batch: int = 32
     rounding_rate: float = 5e-3
     reach: float = 0.5
