@@ -75,3 +75,7 @@ class TargetUnavailableError(ZsqError):
     """The target's runtime or device is missing here."""
 
     exit_code = 4
+
+
+class RemoteError(ZsqError):
+    """A device that was reached, and on which something failed: its disk is full, or it takes too long."""

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 )
 @click.option("--no-latency", is_flag=True, help="Do not measure latency.")
 @click.option("--results", type=file_path, help="What a bundle's run.py --json printed on a device; see `bundle`.")
+@click.option(
+    "--device", metavar="URL", help="Measure there instead: ssh://user@host[:port][?python=...] or adb://SERIAL."
+)
+@click.option("--samples", type=click.IntRange(min=1), help="With --device: at most so many. [default: see `bundle`]")
 @threads_list_option
 @console_options
 def command(
@@ -54,16 +58,22 @@ def command(
     batch_sizes: tuple[int, ...],
     no_latency: bool,
     results: Path | None,
+    device: str | None,
+    samples: int | None,
     threads: tuple[int, ...],
     console: Console,
 ) -> None:
     """Measure ARTIFACT on this machine against its float model, and write the report into its folder.
 
-    With --results the figures are those of a device that ran a bundle of ARTIFACT.
+    With --device the figures are those of another machine: a bundle of ARTIFACT is copied there, run, and removed.
+    With --results they are those of a device that ran a bundle by hand.
     Without --data this measures fidelity on synthetic inputs that calibration did not see.
     """
     from zsq_export.bundle.results import read_results
+    from zsq_export.bundle.samples import SampleLimit
     from zsq_export.errors import UsageError
+    from zsq_export.remote.address import parse_address
+    from zsq_export.remote.measure import measure_remotely
     from zsq_export.reporting.report_json import report_to_dict
     from zsq_export.validation.gates import Gates, require_gates
     from zsq_export.validation.latency import LatencyOptions
@@ -76,6 +86,11 @@ def command(
         raise UsageError("--min-speedup and --no-latency exclude each other")
     if results is not None and (threads or batch_sizes or no_latency):
         raise UsageError("--results holds what was measured", hint="give --threads and --batch-size to `bundle`")
+    if results is not None and device is not None:
+        raise UsageError("--results and --device exclude each other")
+    if samples is not None and device is None:
+        raise UsageError("--samples is for --device", hint="here all of the data is measured")
+    address = None if device is None else parse_address(device)
     limit_threads(max(threads, default=None))
     gates = Gates(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup)
     latency = None if no_latency else LatencyOptions.of(batch_sizes, threads)
@@ -86,10 +101,13 @@ def command(
         verification = Verification(
             folder=artifact, model=model, data=data, preprocessing=preprocessing, options=options
         )
-        if results is None:
-            report = validate(verification)
-        else:
+        if address is not None:
+            recorded = measure_remotely(verification, address, limit=SampleLimit(most=samples))
+            report = validate_recorded(verification, recorded)
+        elif results is not None:
             report = validate_recorded(verification, Recorded(results=read_results(results), place=str(results)))
+        else:
+            report = validate(verification)
     console.result(lambda: report_to_dict(report), lambda: console.report(report))
     console.say(f"report: {artifact / 'report.html'}")
     require_gates(report.gates)

@@ -21,6 +21,8 @@ _MODULES = {
     "tflite": ".litert_cpu",
 }
 """Target -> the module of its runtime."""
+_ANOTHER_MACHINE = ("wrong ELF class", "invalid ELF header", "incompatible architecture", "Exec format error")
+"""How dynamic loaders refuse a library of another architecture; glibc also says that a file that is there is not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ def _why(target: str, error: Exception) -> str:
     import platform
 
     reason = " ".join(str(error).split())
-    if any(word in reason for word in ("ELF", "wrong architecture", "incompatible architecture", "Exec format")):
+    unreadable = "cannot open shared object" in reason and Path(reason.partition(":")[0]).is_file()
+    if unreadable or any(words in reason for words in _ANOTHER_MACHINE):
         return f"the runtime of {target} was built for another machine than this {platform.machine()}: {reason}"
     return f"the runtime of {target} is missing or broken: {reason}"
