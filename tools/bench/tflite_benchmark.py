@@ -1,11 +1,13 @@
 """Measures the target tflite against what is needed of it; prints PASS or FAIL per figure.
 
-    python tools/bench/tflite_benchmark.py                       # every network
+    python tools/bench/tflite_benchmark.py                       # everything
+    python tools/bench/tflite_benchmark.py --only speed --only official --only seconds   # the timings: a quiet machine
+    python tools/bench/tflite_benchmark.py --only accuracy -s 0 -s 1 -s 2
+    python tools/bench/tflite_benchmark.py --only install        # what the target adds to an installation
     python tools/bench/tflite_benchmark.py -n kws_dscnn -n ic_resnet8
 
-Needs the evaluation assets (ZSQ_ASSETS). Accuracy of the networks that core_benchmark.py knows is measured there
-(`-t tflite`); here: speed and size, the official MLPerf Tiny files, keyword spotting, detection, super-resolution.
-Calibrations are kept under <work>; delete a file to make it again. For latencies, let the machine do nothing else.
+Needs the evaluation assets (ZSQ_ASSETS); mAP needs pycocotools and opencv-python-headless. No data is used to quantize,
+and nothing is said of the inputs. Calibrations are kept under <work>; delete a file to make it again.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import networks
 import numpy as np
-from tflite_tasks import TASKS, float_tail
+from tflite_files import calibrated, quantized, tflite_file
+from tflite_install import installed_megabytes
+from tflite_tasks import TASKS
 from verdicts import Verdict, at_least, at_most
 
 from zsq_export.backends.base import FloatPrecision
@@ -26,13 +31,21 @@ from zsq_export.backends.options import IoType, TargetOptions
 from zsq_export.backends.tflite_edge import TfliteEdge
 from zsq_export.backends.tflite_edge.metadata import read_info
 from zsq_export.backends.tflite_edge.run import LiteRtRunner
-from zsq_export.calib.saved import save_calibration
-from zsq_export.options import CalibrationOptions
-from zsq_export.pipeline import Calibrated, calibrate, insert_qdq, plan_for, resume
+from zsq_export.pipeline import Calibrated, insert_qdq, plan_for
 from zsq_export.planning import PlanOptions
-from zsq_export.preprocessing import Preprocessing
 from zsq_export.validation.figures import InputOrigin
 from zsq_export.validation.latency import Candidate, LatencyOptions, measure_latency
+
+
+class Part(StrEnum):
+    """What can be measured on its own."""
+
+    SPEED = "speed"
+    OFFICIAL = "official"
+    SECONDS = "seconds"
+    ACCURACY = "accuracy"
+    INSTALL = "install"
+
 
 FILES = (
     "cifar10/resnet20_akamaster.onnx", "cifar10/resnet20_chenyaofo.onnx", "cifar10/resnet56_akamaster.onnx",
@@ -44,57 +57,42 @@ OFFICIAL = {"ic_resnet8": "pretrainedResnet_quant.tflite", "kws_dscnn": "kws_ref
 """The benchmark's own int8 files."""
 TIMED = "efficientnet_lite0_224"
 TRANSFORMERS = frozenset({"vit_d6_smmk47"})
-REPEATS = 3
-CONVENTIONS = {"espcn_x3_224": Preprocessing(mean=(0.0,), std=(1.0,))}
-"""Of networks without BatchNorm, whose file does not tell it."""
+REPEATS = 5
+INSTALL_MEGABYTES = 150.0
 
 
-def calibrated(file: Path, work: Path, calibrator: str) -> Calibrated:
-    """The saved calibration, or a new one."""
-    saved = work / f"{file.stem}.{calibrator}.npz"
-    if not saved.exists():
-        options = CalibrationOptions(calibrator=calibrator, preprocessing=CONVENTIONS.get(file.stem))
-        made = calibrate(file, options)
-        save_calibration(made.result, saved, made.prepared)
-    return resume(file, saved)
-
-
-def emitted(made: Calibrated, options: TargetOptions | None = None) -> tuple[bytes, float]:
-    """The file, and the seconds from a calibration to it."""
-    backend = TfliteEdge().configured(options or TargetOptions())
-    start = time.perf_counter()
-    content = backend._emitted(insert_qdq(made.prepared, plan_for(made, backend, PlanOptions())))
-    return content, time.perf_counter() - start
-
-
-def measure(file: Path, work: Path, calibrator: str) -> Iterator[Verdict]:
-    """Every figure of one network."""
-    made, name = calibrated(file, work, calibrator), file.stem
-    emitted(made)
-    content, seconds = emitted(made)
-    if name == TIMED:
-        yield at_most(f"{name}: seconds from calibration to file", seconds, 1.0)
+def speed(made: Calibrated, name: str) -> Iterator[Verdict]:
+    """Against the float model, emitted by the same code."""
+    content = tflite_file(made, planning=PlanOptions(rounding="nearest"))
     info = read_info(content)
     assert info is not None
+    print(f"      {name}: {len(content)} bytes, {info.transposes} transposes left", flush=True)
     if name not in TRANSFORMERS:
-        yield at_most(f"{name}: float islands", float(len(info.islands)), 0.0)
-    print(f"      {name}: {len(content)} bytes, {info.transposes} transposes left, {seconds:.2f} s", flush=True)
+        slow = [island for island in info.islands if island[1] != "Softmax"]
+        yield at_most(f"{name}: float islands beside softmax", float(len(slow)), 0.0)
     runner = LiteRtRunner(content, threads=1)
     floating = TfliteEdge().open_float(made.prepared.folded, FloatPrecision.F32, threads=1)
     shape = [1, *(side or 1 for side in made.prepared.inputs[0].shape[1:])]
     feeds = {made.prepared.inputs[0].name: np.random.default_rng(0).random(shape, dtype=np.float32)}
     ratio = ratio_of(floating.bind(feeds), runner.bind(feeds))
     yield at_least(f"{name}: times as fast as float", ratio, 1.0 if name in TRANSFORMERS else 2.0)
-    if name in OFFICIAL:
-        yield from _against_official(made, networks.assets_dir() / "mlperf_tiny" / OFFICIAL[name], name)
-    if name in TASKS:
-        yield from TASKS[name](made, float_tail)
 
 
-def _against_official(made: Calibrated, official: Path, name: str) -> Iterator[Verdict]:
+def seconds(made: Calibrated, name: str) -> Iterator[Verdict]:
+    """From a calibration to the file. Rounding the weights on the calibration's inputs is counted by itself."""
+    backend = TfliteEdge()
+    start = time.perf_counter()
+    quantized(made, backend)
+    print(f"      {name}: {time.perf_counter() - start:.1f} s with rounding by the default", flush=True)
+    start = time.perf_counter()
+    backend._emitted(insert_qdq(made.prepared, plan_for(made, backend, PlanOptions(rounding="nearest"))))
+    yield at_most(f"{name}: seconds from calibration to file", time.perf_counter() - start, 1.0)
+
+
+def against_official(made: Calibrated, name: str) -> Iterator[Verdict]:
     """Integers in, integers out, as the official file has it."""
-    content, _ = emitted(made, TargetOptions(io=IoType.INT8))
-    theirs = official.read_bytes()
+    content = tflite_file(made, TargetOptions(io=IoType.INT8), PlanOptions(rounding="nearest"))
+    theirs = (networks.assets_dir() / "mlperf_tiny" / OFFICIAL[name]).read_bytes()
     feeds = [_integer_inputs(LiteRtRunner(each, threads=1)) for each in (theirs, content)]
     yield at_most(f"{name}: latency over the official file's", 1 / ratio_of(*feeds), 1.05)
     yield at_most(f"{name}: size over the official file's", len(content) / len(theirs), 1.05)
@@ -120,21 +118,50 @@ def ratio_of(first, second) -> float:  # type: ignore[no-untyped-def]
     return float(np.median([latency.speedups[0].ratio for latency in found]))
 
 
-def main() -> int:
-    """Prints one line per figure; 1 if anything needed was missed."""
+def measure(file: Path, parts: Sequence[Part], options: argparse.Namespace) -> Iterator[Verdict]:
+    """Every figure of one network."""
+    name = file.stem
+    made = calibrated(file, options.work, options.calibrator, options.seed[0])
+    if Part.SPEED in parts:
+        yield from speed(made, name)
+    if Part.SECONDS in parts and name == TIMED:
+        yield from seconds(made, name)
+    if Part.OFFICIAL in parts and name in OFFICIAL:
+        yield from against_official(made, name)
+    if Part.ACCURACY in parts:
+        yield from TASKS[name]([calibrated(file, options.work, options.calibrator, s) for s in options.seed], name)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", "--network", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("--only", action="append", type=Part, default=[], help=f"of {', '.join(Part)}; repeatable")
     parser.add_argument("-c", "--calibrator", default="auto")
+    parser.add_argument("-s", "--seed", action="append", type=int, default=[], help="default: 0; repeatable")
     parser.add_argument("--work", type=Path, default=Path("build/bench/tflite"))
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    verdicts = []
+    options.seed = options.seed or [0]
+    return options
+
+
+def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:
+    parts = options.only or list(Part)
+    if Part.INSTALL in parts and not options.network:
+        yield at_most("megabytes that the target adds", installed_megabytes(), INSTALL_MEGABYTES)
     for file in FILES:
-        if not options.network or Path(file).stem in options.network:
-            for verdict in measure(networks.assets_dir() / file, options.work, options.calibrator):
-                print(verdict, flush=True)
-                verdicts.append(verdict)
-    return 0 if all(verdict.passed for verdict in verdicts) else 1
+        if set(parts) != {Part.INSTALL} and (not options.network or Path(file).stem in options.network):
+            yield from measure(networks.assets_dir() / file, parts, options)
+
+
+def main() -> int:
+    """Prints one line per figure; 1 if anything needed was missed."""
+    options = _arguments()
+    options.work.mkdir(parents=True, exist_ok=True)
+    passed = True
+    for verdict in _verdicts(options):
+        print(verdict, flush=True)
+        passed = passed and verdict.passed
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":
