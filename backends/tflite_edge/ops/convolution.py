@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission, limits_left
-from zsq_export.backends.tflite_edge.graph import Tensor
+from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
+from zsq_export.backends.tflite_edge.ops.narrow import Join, join_of, joined_source
 from zsq_export.backends.tflite_edge.ops.weights import WeightLayout, bias_tensor, check_weights, weight_tensor
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, padding_code, window_of
 from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
-from zsq_export.backends.tflite_edge.views import NHWC
+from zsq_export.backends.tflite_edge.views import NHWC, View
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import int_attribute
+from zsq_export.quantization.dtypes import QuantDtype
+from zsq_export.quantization.qparams import QParams
 
 _OHWI = WeightLayout(order=(0, 2, 3, 1), channel_axis=0)
 
@@ -36,6 +43,10 @@ def convolution(step: Step, emission: Emission) -> None:
         tuple(size.one for size in sizes[2:]),
     )
     groups, channels = int_attribute(step.node, "group", 1), source.sizes[1].one
+    join = join_of(window, channels, _channels(step)) if groups == 1 and _is_byte(step, source) else None
+    if join is not None:
+        _joined(step, emission, source.tensor, window, join)
+        return
     tensor, padding = padding_code(window, emission, source.tensor, step.name)
     if groups == channels and groups > 1:
         _depthwise(step, emission, tensor, window, padding)
@@ -59,6 +70,61 @@ def _standard(step: Step, emission: Emission, tensor: Tensor, window: Window, pa
         step.name, "CONV_2D", [tensor, weight, bias_tensor(step, emission, _channels(step))], [view.tensor], options
     )
     emission.give(step, view, clip=left)
+
+
+def _is_byte(step: Step, source: View) -> bool:
+    weight = step.operand(1).quant
+    return (
+        step.integer
+        and source.tensor.element is Element.INT8
+        and weight is not None
+        and weight.dtype is QuantDtype.INT8
+    )
+
+
+def _joined(step: Step, emission: Emission, tensor: Tensor, window: Window, join: Join) -> None:
+    """The same sums over joined pixels, see :mod:`zsq_export.backends.tflite_edge.ops.narrow`."""
+    joined, window = joined_source(join, window, emission, tensor, step.name)
+    joined, padding = padding_code(window, emission, joined, step.name)
+    code, left = limits_left(step)
+    options = schema.Conv2DOptionsT(
+        padding=padding,
+        strideH=window.strides[0],
+        strideW=window.strides[1],
+        dilationHFactor=1,
+        dilationWFactor=1,
+        fusedActivationFunction=code,
+    )
+    weight, bias = weight_tensor(step, emission, _OHWI), bias_tensor(step, emission, _channels(step))
+    view = emission.result(step, NHWC)
+    results = join.columns.outputs
+    batch, _, _, channels = view.tensor.sizes
+    wide = replace(
+        view.tensor,
+        name=emission.name(f"{view.tensor.name}_joined"),
+        sizes=(batch, fixed(window.out[0]), fixed(window.out[1]), fixed(channels.one * results)),
+    )
+    inputs: list[Tensor | None] = [joined, _moved_weight(weight, join), _repeated(bias, results)]
+    emission.add(step.name, "CONV_2D", inputs, [wide], options)
+    emission.give(step, replace(view, tensor=emission.reshaped(wide, view.tensor.sizes, step.name)), clip=left)
+
+
+def _moved_weight(weight: Tensor, join: Join) -> Tensor:
+    assert weight.data is not None
+    return constant(
+        weight.name, join.weights(weight.data), weight.element, _repeated_scales(weight.quant, join.columns.outputs)
+    )
+
+
+def _repeated(bias: Tensor, results: int) -> Tensor:
+    assert bias.data is not None
+    return constant(bias.name, np.tile(bias.data, results), bias.element, _repeated_scales(bias.quant, results))
+
+
+def _repeated_scales(quant: QParams | None, results: int) -> QParams | None:
+    if quant is None or quant.axis is None:
+        return quant
+    return replace(quant, scale=quant.scale * results, zero_point=quant.zero_point * results)
 
 
 def _channels(step: Step) -> int:

@@ -124,6 +124,21 @@ def test_four_bit_weights() -> None:
     assert sqnr_db(run(qdq, feeds)["y"], runner.run(feeds)["y"]) > 25
 
 
+def test_attention_as_a_whole() -> None:
+    """Roundings add up along a chain; op by op they are in the op matrix."""
+    nodes = [
+        node("Transpose", ["x"], "t", perm=[0, 1, 3, 2]),
+        node("MatMul", ["x", "t"], "m"),
+        node("Softmax", ["m"], "s", axis=-1),
+        node("MatMul", ["s", "x"], "y"),
+    ]
+    graph = model(nodes, {}, inputs={"x": ("N", 6, 9, 11)})
+    for profile in Profile:
+        content, qdq = _content(graph, TargetOptions(profile=profile))
+        feeds = random_feeds(graph, batch=2)
+        assert sqnr_db(run(qdq, feeds)["y"], LiteRtRunner(content, threads=1).run(feeds)["y"]) > 35
+
+
 def test_layers_left_in_float() -> None:
     graph = _network()
     backend = TfliteEdge()

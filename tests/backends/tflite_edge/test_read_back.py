@@ -79,17 +79,53 @@ def _check_weights(file: _File, made: Plan, qdq: ir.Model) -> int:
         order = WEIGHTED[kind]
         if kind == "FULLY_CONNECTED" and item.qparams.axis == 1:
             order = (1, 0)
-        assert np.array_equal(integers.transpose(order), file.data(op.inputs[1])), item.tensor
-        assert file.scales(op.inputs[1]) == (list(item.qparams.scale), list(item.qparams.zero_point))
+        expected, stored_weight = integers.transpose(order), file.data(op.inputs[1])
+        results = stored_weight.shape[0] // expected.shape[0] if kind == "CONV_2D" else 1
+        if expected.shape != stored_weight.shape:
+            expected = _joined(expected, stored_weight.shape, _reader(qdq, item.tensor))
+        assert np.array_equal(expected, stored_weight), item.tensor
+        assert file.scales(op.inputs[1]) == (
+            list(item.qparams.scale) * results,
+            list(item.qparams.zero_point) * results,
+        )
         found.add(item.tensor)
         node = file.name(op.inputs[2]).removesuffix("_bias")
         bias = biases.get(node)
         if bias is not None:
             name = next(name for name in stored if name.startswith(f"{bias.tensor}_quantized"))
             if sum(other.tensor == bias.tensor for other in biases.values()) == 1:
-                assert np.array_equal(stored[name], file.data(op.inputs[2]))  # type: ignore[arg-type]
-            assert file.scales(op.inputs[2]) == (list(bias.qparams.scale), list(bias.qparams.zero_point))
+                assert np.array_equal(np.tile(stored[name], results), file.data(op.inputs[2]))  # type: ignore[arg-type]
+            assert file.scales(op.inputs[2]) == (
+                list(bias.qparams.scale) * results,
+                list(bias.qparams.zero_point) * results,
+            )
     return len(found)
+
+
+def _reader(qdq: ir.Model, weight: str) -> ir.Node:
+    return next(
+        node
+        for node in qdq.graph
+        if node.op_type == "Conv" and str(node.inputs[1].name).startswith(weight)  # type: ignore[union-attr]
+    )
+
+
+def _joined(plain: np.ndarray[Any, Any], shape: tuple[int, ...], conv: ir.Node) -> np.ndarray[Any, Any]:
+    """The plan's integers at the places that they have where pixels are joined, and zeros elsewhere."""
+    out, height, width, channels = plain.shape
+    strides, pads = conv.attributes.get_ints("strides", (1, 1)), conv.attributes.get_ints("pads", (0, 0, 0, 0))
+    blocks = shape[1] != height
+    factor = 2 if blocks else shape[3] // channels
+    begin = 0 if blocks else pads[1]
+    found = np.zeros(shape, dtype=plain.dtype)
+    for result in range(shape[0] // out):
+        for y, x in np.ndindex(height, width):
+            column = result * strides[1] + x - begin
+            tap = column // factor + -(-begin // factor)
+            row, inner = (y // 2, y % 2 * 2 + column % 2) if blocks else (y, column % factor)
+            rows = slice(result * out, (result + 1) * out)
+            found[rows, row, tap, inner * channels : (inner + 1) * channels] = plain[:, y, x]
+    return found
 
 
 def _check_activations(file: _File, made: Plan) -> int:
