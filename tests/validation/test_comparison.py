@@ -14,6 +14,7 @@ from zsq_export.validation.accuracy import AccuracyMeter, paired_standard_error
 from zsq_export.validation.comparison import SQNR_LIMIT_DB, OutputMeter, SignalMeter, agreement_of, class_scores
 from zsq_export.validation.fidelity import measure_outputs
 from zsq_export.validation.figures import Accuracy, InputOrigin, OutputFidelity
+from zsq_export.validation.forecast import AgreementKind
 from zsq_export.validation.running import choose_batch, run_padded
 from zsq_export.validation.samples import Feeds, samples_from_arrays
 
@@ -78,8 +79,22 @@ def test_class_scores_are_told_from_other_outputs(shape: tuple[int, ...], classe
     assert (None if scores is None else scores.shape) == (None if classes is None else (4, classes))
 
 
-def test_outputs_that_are_no_scores_have_no_agreement() -> None:
-    assert meter(np.ones((2, 3, 4), np.float32), np.ones((2, 3, 4), np.float32)).agreement is None
+def test_outputs_that_are_no_scores_agree_value_by_value() -> None:
+    reference = np.random.default_rng(0).normal(3.0, 2.0, (4, 3, 50)).astype(np.float32)
+    spread = reference.reshape(4, -1).std(axis=1).reshape(4, 1, 1)
+    other = reference + np.float32(0.04) * spread
+    other[:, 0] += np.float32(0.02) * spread[:, 0]
+    other[0, 1] = np.nan
+    found = meter(reference, other).agreement
+    assert found is not None and found.kind is AgreementKind.VALUES and found.samples == 4
+    assert found.percent == pytest.approx(100 * (1 / 3 + 3 * 2 / 3) / 4)
+    assert found.standard_error == pytest.approx(100 * np.std([1 / 3, *[2 / 3] * 3], ddof=1) / 2)
+
+
+def test_a_constant_output_agrees_only_with_itself() -> None:
+    flat = np.ones((2, 3, 4), np.float32)
+    same, other = (meter(flat, flat + error).agreement for error in (0, 1e-6))
+    assert same is not None and same.percent == 100 and other is not None and other.percent == 0
 
 
 def test_standard_error_of_agreement_shrinks_with_the_root_of_n() -> None:

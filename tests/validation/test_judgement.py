@@ -43,7 +43,7 @@ def test_speedup_is_held_against_the_best_float_precision() -> None:
 @pytest.mark.parametrize(
     ("gates", "report", "why"),
     [
-        (Gates(min_agreement=90), replace(REPORT, outputs=()), "no output holds class scores"),
+        (Gates(min_agreement=90), replace(REPORT, outputs=()), "the model has no outputs"),
         (Gates(max_accuracy_drop=9), make_report(InputOrigin.SYNTHETIC), "give it with --data"),
         (Gates(max_accuracy_drop=9), replace(REPORT, accuracy=None), "no output holds class scores"),
         (Gates(min_speedup=0.1), replace(REPORT, latency=None), "latency was not measured"),

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from zsq_export.reporting.wording import decibels, milliseconds, origin_mark, percent, share, size
 from zsq_export.validation.figures import Latency, OutputFidelity
+from zsq_export.validation.forecast import AgreementKind
 from zsq_export.validation.report_types import Severity, ValidationReport
 
 _STYLES = {Severity.WARNING: "bold yellow", Severity.NOTE: "cyan", Severity.GOOD: "green"}
@@ -92,7 +93,8 @@ def _output_rows(output: OutputFidelity) -> list[tuple[str, str, str, str]]:
     rows = []
     if output.agreement is not None:
         agreement = f"{output.agreement.percent:.2f} ± {output.agreement.standard_error:.2f} %"
-        rows.append((f"top-1 agreement, {output.output}", agreement, *tail))
+        what = "top-1 agreement" if output.agreement.kind is AgreementKind.TOP1 else "values that agree"
+        rows.append((f"{what}, {output.output}", agreement, *tail))
     rows.append((f"SQNR, {output.output}", decibels(output.sqnr_db), *tail))
     rows.append((f"cosine similarity, {output.output}", f"{output.cosine:.5f}", *tail))
     return rows

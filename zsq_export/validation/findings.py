@@ -5,6 +5,7 @@ from __future__ import annotations
 from zsq_export.validation.comparison import SQNR_LIMIT_DB
 from zsq_export.validation.executed import INT8_NAMES
 from zsq_export.validation.figures import InputOrigin
+from zsq_export.validation.forecast import AgreementKind
 from zsq_export.validation.report_types import Finding, Severity, ValidationReport
 
 _ORDER = (Severity.WARNING, Severity.NOTE, Severity.GOOD)
@@ -71,7 +72,9 @@ def _accuracy(report: ValidationReport) -> Finding | None:
 def _clipped(report: ValidationReport) -> Finding | None:
     for output in report.outputs:
         agreement = output.agreement
-        if agreement and agreement.percent >= _HIGH_AGREEMENT and output.sqnr_db < _LOW_SQNR_DB:
+        if agreement is None or agreement.kind is not AgreementKind.TOP1:
+            continue
+        if agreement.percent >= _HIGH_AGREEMENT and output.sqnr_db < _LOW_SQNR_DB:
             return _warning(
                 f"Output {output.output} agrees on the class in {agreement.percent:.1f} % but its SQNR is only "
                 f"{output.sqnr_db:.1f} dB: its range is probably clipped, so do not rely on the scores themselves."

@@ -14,7 +14,8 @@ class Gates:
     """Limits; None: not asked for.
 
     Attributes:
-        min_agreement: smallest top-1 agreement with the float model, percent.
+        min_agreement: smallest agreement with the float model, percent: of the top class, or where no output holds
+            class scores, of the values.
         max_accuracy_drop: largest loss of top-1 accuracy, points.
         min_speedup: smallest speed-up against the fastest float precision of the device, times.
     """
@@ -68,7 +69,7 @@ def _mark(rule: _Rule, report: ValidationReport) -> str:
 
 
 def _agreement(report: ValidationReport) -> float | str:
-    return "no output holds class scores" if report.agreement is None else report.agreement.percent
+    return "the model has no outputs" if report.agreement is None else report.agreement.percent
 
 
 def _accuracy_drop(report: ValidationReport) -> float | str:

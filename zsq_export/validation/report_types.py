@@ -17,7 +17,7 @@ from zsq_export.validation.figures import (
     LayerReport,
     OutputFidelity,
 )
-from zsq_export.validation.forecast import AgreementEstimate
+from zsq_export.validation.forecast import AgreementEstimate, AgreementKind
 from zsq_export.validation.ranges import RangeReport
 
 REPORT_SCHEMA_VERSION = 2
@@ -148,5 +148,7 @@ class ValidationReport:
 
     @property
     def agreement(self) -> Agreement | None:
-        """Of the first output that holds class scores."""
-        return next((output.agreement for output in self.outputs if output.agreement is not None), None)
+        """Of the first output that holds class scores; of the worst output where none does."""
+        found = [output.agreement for output in self.outputs if output.agreement is not None]
+        classes = [agreement for agreement in found if agreement.kind is AgreementKind.TOP1]
+        return classes[0] if classes else min(found, key=lambda agreement: agreement.percent, default=None)

@@ -1,0 +1,202 @@
+"""One cell of the estimate's benchmark: one conversion, its outputs on held-out synthetic inputs and on real data.
+
+What is kept is raw (class scores, ranges), so that features can be tried out without converting anything again.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import networks
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from zsq_export.artifact import PLAN_NAME, read_artifact
+from zsq_export.backends.registry import get_backend
+from zsq_export.calib.saved import save_calibration
+from zsq_export.estimate.held_out import held_out_sets
+from zsq_export.execution.batching import run_in_batches
+from zsq_export.execution.ort_session import OrtSession
+from zsq_export.graph.prepare import prepare_model
+from zsq_export.options import CalibrationOptions
+from zsq_export.pipeline import Conversion, calibrate, convert, resume
+from zsq_export.planning.plan_json import plan_from_json
+from zsq_export.preprocessing import Preprocessing
+
+Arrays = dict[str, NDArray[np.float32]]
+INPUT = "input"
+KEPT = 4_000_000
+"""Outputs of more values than this are kept for a random choice of positions only."""
+
+FILES = (
+    "cifar10/resnet20_akamaster.onnx", "mlperf_tiny/ic_resnet8.onnx", "mlperf_tiny/kws_dscnn.onnx",
+    "cifar10/resnet20_chenyaofo.onnx", "cifar10/vit_d6_smmk47.onnx", "superres/espcn_x3_224.onnx",
+    "cifar10/resnet56_akamaster.onnx", "imagenet/mobilenetv1_075_224.onnx", "imagenet/efficientnet_lite0_224.onnx",
+    "coco/fastestdet_352.onnx",
+)  # fmt: skip
+CIFAR = Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010), name="cifar")
+GIVEN = {"vit_d6_smmk47": CIFAR, "espcn_x3_224": Preprocessing(mean=(0.0,), std=(1.0,))}
+"""Conventions that a file without BatchNorm does not tell."""
+TARGETS = ("onnxruntime", "openvino", "tflite")
+CALIBRATORS = ("auto", "prior", "random")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One conversion."""
+
+    file: str
+    calibrator: str
+    target: str
+    seed: int = 0
+
+    @property
+    def network(self) -> str:
+        """Name without folder and suffix."""
+        return Path(self.file).stem
+
+    @property
+    def key(self) -> str:
+        """File name of the result."""
+        return f"{self.network}.{self.calibrator}.{self.target}.{self.seed}"
+
+
+def collect(cell: Cell, work: Path) -> Path:
+    """Converts and runs; the outputs go to ``<work>/<key>.npz``, those of the float model beside it."""
+    result = work / f"{cell.key}.npz"
+    if result.exists():
+        return result
+    model = networks.assets_dir() / cell.file
+    sets = _inputs(cell, work)
+    saved = _calibration(cell, work)
+    folder = work / "artifacts" / cell.key
+    convert(Conversion(model=model, targets=(cell.target,), output=folder, saved_calibration=saved, overwrite=True))
+    artifact = read_artifact(folder)
+    runner = get_backend(cell.target).open(artifact.entry, threads=2)
+    outputs = {f"out/{name}": _run(runner.run, inputs, model) for name, inputs in sets.items()}
+    plan = plan_from_json((folder / PLAN_NAME).read_text())
+    made = resume(model, saved)
+    acts = [item for item in plan.tensors if item.role.value == "activation"]
+    ranges = {
+        "plan/name": np.array([item.tensor for item in acts]),
+        "plan/low": np.array(
+            [item.qparams.scale[0] * (item.qparams.limits[0] - item.qparams.zero_point[0]) for item in acts]
+        ),
+        "plan/high": np.array(
+            [item.qparams.scale[0] * (item.qparams.limits[1] - item.qparams.zero_point[0]) for item in acts]
+        ),
+    }
+    norms = made.prepared.batchnorms
+    names = {node.name: str(node.outputs[0].name) for node in made.prepared.with_batchnorm.graph}
+    seen = {norm.node: made.result.statistics.get(names[norm.node]) for norm in norms}
+    moments: dict[str, NDArray[np.float32]] = {}
+    for index, norm in enumerate(norms):
+        statistics = seen[norm.node]
+        if statistics is not None:
+            moments[f"bn/{index}"] = np.stack(
+                [norm.beta, norm.gamma, statistics.channel_mean, np.sqrt(statistics.channel_variance)]
+            )
+    temporary = result.with_suffix(".tmp.npz")
+    np.savez(temporary, **outputs, **ranges, **moments)
+    temporary.replace(result)
+    return result
+
+
+def _calibration(cell: Cell, work: Path) -> Path:
+    path = work / f"{cell.network}.{cell.calibrator}.{cell.seed}.cal.npz"
+    if not path.exists():
+        options = CalibrationOptions(calibrator=cell.calibrator, preprocessing=GIVEN.get(cell.network), seed=cell.seed)
+        made = calibrate(networks.assets_dir() / cell.file, options)
+        save_calibration(made.result, path, made.prepared)
+    return path
+
+
+def _inputs(cell: Cell, work: Path) -> dict[str, Arrays]:
+    """Held-out sets and real data; the float model's outputs on them are saved by the way."""
+    path = work / f"{cell.network}.{cell.seed}.sets.npz"
+    model = networks.assets_dir() / cell.file
+    if not path.exists():
+        prepared = prepare_model(model)
+        found = held_out_sets(prepared, seed=cell.seed, preprocessing=_convention(cell, work))
+        stored = {held.name: held.inputs[INPUT] for held in found}
+        np.savez(path.with_suffix(".tmp.npz"), **stored)
+        path.with_suffix(".tmp.npz").replace(path)
+    sets: dict[str, Arrays] = {name: {INPUT: array} for name, array in np.load(path).items()}
+    sets["real"] = {INPUT: real_inputs(cell.file)}
+    reference = work / f"{cell.network}.{cell.seed}.float.npz"
+    if not reference.exists():
+        session = OrtSession(model, threads=2)
+        np.savez(reference, **{f"out/{name}": _run(session.run, inputs, model) for name, inputs in sets.items()})
+    return sets
+
+
+def _convention(cell: Cell, work: Path) -> Preprocessing | None:
+    """As a careful user has it: that of the calibrator ``auto``."""
+    if cell.network in GIVEN:
+        return GIVEN[cell.network]
+    auto = Cell(file=cell.file, calibrator="auto", target=cell.target, seed=cell.seed)
+    return resume(networks.assets_dir() / cell.file, _calibration(auto, work)).result.preprocessing
+
+
+def real_inputs(file: str) -> NDArray[np.float32]:
+    """Real test data as the model takes it."""
+    assets, name = networks.assets(), Path(file).stem
+    if file in assets.MODELS:
+        (network,) = networks.named((name,))
+        inputs: NDArray[np.float32] = networks.test_data(network)[0]
+        return inputs
+    return _OTHERS[name]()
+
+
+def _keywords() -> NDArray[np.float32]:
+    inputs: NDArray[np.float32] = networks.assets().kws()[0]
+    return inputs
+
+
+def _photographs() -> NDArray[np.float32]:
+    with zipfile.ZipFile(networks.assets_dir() / "coco" / "coco_val2017_158.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        pictures = [Image.open(io.BytesIO(archive.read(name))).convert("RGB").resize((352, 352)) for name in names]
+    planes = np.stack([np.asarray(picture)[..., ::-1] for picture in pictures]).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255)
+
+
+def _luminance() -> NDArray[np.float32]:
+    """224 x 224 pieces of Set5, in every size that they can be shrunk to."""
+    pieces = []
+    for path in sorted((networks.assets_dir() / "superres").glob("*.png")):
+        picture = Image.open(path).convert("L")
+        small = picture.resize((picture.width // 3, picture.height // 3), Image.Resampling.BICUBIC)
+        array = np.asarray(small, dtype=np.float32)
+        pieces.append(np.pad(array, ((0, 224 - array.shape[0]), (0, 224 - array.shape[1])), mode="edge"))
+    return np.stack(pieces)[:, None] / np.float32(255)
+
+
+_OTHERS: dict[str, Callable[[], NDArray[np.float32]]] = {
+    "kws_dscnn": _keywords, "fastestdet_352": _photographs, "espcn_x3_224": _luminance
+}  # fmt: skip
+
+
+class _Session:
+    """A runner as batching wants it."""
+
+    def __init__(self, run: Callable[[Arrays], Arrays], model: Path) -> None:
+        self.run = run
+        self.input_shapes = OrtSession(model).input_shapes
+
+
+def _run(run: Callable[[Arrays], Arrays], inputs: Arrays, model: Path) -> NDArray[np.float32]:
+    """The first output of all samples; only some values of each if there are very many."""
+    session = _Session(run, model)
+    parts = [next(iter(batch.values())) for batch in run_in_batches(session, inputs, 50)]
+    whole = np.concatenate(parts)
+    flat = whole.reshape(len(whole), -1)
+    if flat.size <= KEPT:
+        return whole
+    chosen = np.random.default_rng(0).choice(flat.shape[1], KEPT // len(flat), replace=False)
+    return flat[:, np.sort(chosen)]
