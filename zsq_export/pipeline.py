@@ -22,7 +22,8 @@ from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import CalibrationResult, Effort
 from zsq_export.calib.registry import get_calibrator
 from zsq_export.calib.saved import load_calibration
-from zsq_export.errors import KernelMissingError, PlanError, TargetUnavailableError, UsageError
+from zsq_export.errors import KernelMissingError, PlanError, TargetUnavailableError, UsageError, ZsqError
+from zsq_export.estimate.estimator import Estimator
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.graph.prepared import BatchNormStatistics, PreparedModel
 from zsq_export.options import CalibrationOptions
@@ -40,6 +41,7 @@ from zsq_export.planning.planner import make_plan
 from zsq_export.planning.widths import check_widths
 from zsq_export.rounding.base import Integers, Rounded, RoundingRequest
 from zsq_export.rounding.registry import get_rounding, round_weights
+from zsq_export.validation.forecast import AgreementEstimate
 from zsq_export.writing import fill_artifact, provenance_of_plan
 
 Progress = Callable[[str, float | None], None]
@@ -69,6 +71,7 @@ class Conversion:
         saved_calibration: take the statistics from this file instead.
         saved_plan: take the plan from this file instead.
         overwrite: replace artifacts that exist.
+        estimate: say what agreement with the float model to expect on real data.
     """
 
     model: Path
@@ -80,6 +83,7 @@ class Conversion:
     saved_calibration: Path | None = None
     saved_plan: Path | None = None
     overwrite: bool = False
+    estimate: bool = True
 
     def destination(self, target: str) -> Path:
         """Folder of one target's artifact."""
@@ -101,8 +105,45 @@ class Calibrated:
     equalized: bool
 
 
-def convert(conversion: Conversion, progress: Progress = silent) -> tuple[Artifact, ...]:
+class Judge:
+    """Makes the held-out inputs of a conversion once, when the first target asks for them."""
+
+    def __init__(self, calibrated: Calibrated, progress: Progress) -> None:
+        self._calibrated, self._progress = calibrated, progress
+        self._estimator: Estimator | None = None
+
+    @property
+    def estimator(self) -> Estimator:
+        """For any target.
+
+        Raises:
+            ZsqError: the float model cannot be run on inputs of its own.
+        """
+        if self._estimator is None:
+            self._progress("making inputs that calibration did not see", None)
+            quick = _IN_A_HURRY in self._calibrated.result.provenance.settings
+            self._estimator = Estimator(self._calibrated.prepared, self._calibrated.result, quick=quick)
+        return self._estimator
+
+
+Refine = Callable[[Calibrated, Backend, Rounded, Judge], Rounded]
+"""Changes what is about to be lowered for one target."""
+
+
+def convert(
+    conversion: Conversion,
+    progress: Progress = silent,
+    *,
+    calibration: Callable[[Conversion, Progress], Calibrated] | None = None,
+    refine: Refine | None = None,
+) -> tuple[Artifact, ...]:
     """Makes one artifact per target, all from one calibration. Either all appear, at the end, or none.
+
+    Args:
+        conversion: see there.
+        progress: told what is being done.
+        calibration: gives the calibration; None: as the conversion says.
+        refine: changes each plan before it is lowered; None: nothing does.
 
     Raises:
         ZsqError: the first thing that cannot be done; nothing is left behind.
@@ -113,9 +154,10 @@ def convert(conversion: Conversion, progress: Progress = silent) -> tuple[Artifa
             stack.enter_context(AtomicFolder(conversion.destination(backend.name), overwrite=conversion.overwrite))
             for backend in backends
         ]
-        calibrated = _calibrated(conversion, progress)
+        calibrated = (calibration or calibrate_as_told)(conversion, progress)
+        work = _Work(conversion=conversion, calibrated=calibrated, judge=Judge(calibrated, progress), progress=progress)
         manifests = [
-            _fill(conversion, calibrated, backend, folder.path, progress)
+            _fill(work, backend, folder.path, refine)
             for backend, folder in zip(backends, folders, strict=True)
         ]
         for folder, manifest in zip(folders, manifests, strict=True):
@@ -123,23 +165,48 @@ def convert(conversion: Conversion, progress: Progress = silent) -> tuple[Artifa
     return tuple(Artifact(folder=conversion.destination(manifest.target), manifest=manifest) for manifest in manifests)
 
 
-def _fill(
-    conversion: Conversion, calibrated: Calibrated, backend: Backend, folder: Path, progress: Progress
-) -> Manifest:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Work:
+    """What all targets of one conversion share."""
+
+    conversion: Conversion
+    calibrated: Calibrated
+    judge: Judge
+    progress: Progress
+
+
+def _fill(work: _Work, backend: Backend, folder: Path, refine: Refine | None) -> Manifest:
     """Everything of the way that is done once per target."""
+    conversion, calibrated, progress = work.conversion, work.calibrated, work.progress
     progress(f"planning for {backend.name}", None)
     plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
     rounded = round_plan(conversion, calibrated, plan, progress)
+    if refine is not None:
+        rounded = refine(calibrated, backend, rounded, work.judge)
     progress(f"lowering for {backend.name}", None)
     plan = rounded.plan
     options = _effective_options(conversion, backend, plan)
     while True:
         qdq = insert_qdq(calibrated.prepared, plan, rounded.integers)
         try:
-            return fill_artifact(folder, calibrated.prepared, calibrated.result, plan, qdq, backend, options)
+            manifest = fill_artifact(folder, calibrated.prepared, calibrated.result, plan, qdq, backend, options)
+            return replace(manifest, estimate=_estimate(work, backend, folder / manifest.entry))
         except KernelMissingError as error:
             plan = give_back(plan, calibrated.prepared.folded, error)
             progress(f"no kernel for {plan.float_ops[-1].node}, which stays float; lowering again", None)
+
+
+def _estimate(work: _Work, backend: Backend, entry: Path) -> AgreementEstimate | None:
+    """None where it was not asked for, and where the target or the float model cannot run here on inputs of ours."""
+    if not work.conversion.estimate or not backend.probe().available:
+        return None
+    try:
+        estimator = work.judge.estimator
+        work.progress(f"estimating the agreement of {backend.name}", None)
+        return estimator.judge(backend.open(entry, threads=None).run)
+    except ZsqError as error:
+        work.progress(f"no estimate for {backend.name}: {error.message}", None)
+        return None
 
 
 def check_conversion(conversion: Conversion) -> tuple[Backend, ...]:
@@ -301,7 +368,8 @@ def insert_qdq(prepared: PreparedModel, plan: Plan, rounded: Integers | None = N
     return model
 
 
-def _calibrated(conversion: Conversion, progress: Progress) -> Calibrated:
+def calibrate_as_told(conversion: Conversion, progress: Progress) -> Calibrated:
+    """The saved calibration, what a saved plan needs of one, or a new one."""
     if conversion.saved_calibration is not None:
         return resume(conversion.model, conversion.saved_calibration)
     if conversion.saved_plan is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,13 @@ from zsq_export.cli.options import (
     target_option,
     threads_option,
 )
+from zsq_export.cli.search_options import (
+    SearchGoal,
+    describe_estimate,
+    describe_outcome,
+    payload_of,
+    search_options,
+)
 from zsq_export.cli.target_options import target_options
 from zsq_export.cli.threads import limit_threads
 from zsq_export.cli.wording import describe_convention, size
@@ -30,7 +38,9 @@ if TYPE_CHECKING:
     from zsq_export.artifact import Artifact
     from zsq_export.backends.options import TargetOptions
     from zsq_export.options import CalibrationOptions
+    from zsq_export.pipeline import Conversion, Progress
     from zsq_export.planning.options import PlanOptions
+    from zsq_export.search.search import Outcome
 
 
 @click.command(short_help="Quantize a model without data and lower it.")
@@ -42,6 +52,8 @@ if TYPE_CHECKING:
 @calibration_options
 @planning_options
 @target_options
+@search_options
+@click.option("--estimate/--no-estimate", default=True, show_default=True, help="Predict the agreement on real data.")
 @threads_option
 @overwrite_option
 @console_options
@@ -55,12 +67,18 @@ def command(
     calibration: CalibrationOptions,
     planning: PlanOptions,
     options: TargetOptions,
+    goal: SearchGoal | None,
+    estimate: bool,
     threads: int | None,
     overwrite: bool,
     console: Console,
 ) -> None:
-    """Quantize MODEL without data and lower it for one or several targets."""
-    from zsq_export.pipeline import Conversion, convert
+    """Quantize MODEL without data and lower it for one or several targets.
+
+    With --search, whose gates are judged on synthetic inputs and on the target's own latency, the best plan is written
+    even where no plan holds them; the exit code is then 3. A search that was stopped goes on when it is called again.
+    """
+    from zsq_export.pipeline import Conversion
 
     refuse_with("--calibration", saved_calibration, CALIBRATION_NAMES)
     refuse_with("--plan", saved_plan, PLANNING_NAMES)
@@ -75,10 +93,28 @@ def command(
         saved_calibration=saved_calibration,
         saved_plan=saved_plan,
         overwrite=overwrite,
+        estimate=estimate,
     )
     with console.progress() as progress:
-        artifacts = convert(conversion, progress)
-    console.result(lambda: _payload(artifacts), lambda: _describe(artifacts, console))
+        artifacts, outcomes = _convert(conversion, goal, threads, progress)
+    console.result(lambda: _payload(artifacts, outcomes), lambda: _describe(artifacts, outcomes, console))
+    if outcomes:
+        from zsq_export.search.run import require_outcomes
+
+        require_outcomes(outcomes)
+
+
+def _convert(
+    conversion: Conversion, goal: SearchGoal | None, threads: int | None, progress: Progress
+) -> tuple[tuple[Artifact, ...], Mapping[str, Outcome]]:
+    if goal is None:
+        from zsq_export.pipeline import convert
+
+        return convert(conversion, progress), {}
+    from zsq_export.search.run import convert_with_search
+
+    searched = convert_with_search(conversion, goal.options(threads), progress)
+    return searched.artifacts, searched.outcomes
 
 
 def default_output(model: Path, targets: tuple[str, ...]) -> Path:
@@ -86,10 +122,11 @@ def default_output(model: Path, targets: tuple[str, ...]) -> Path:
     return Path(f"{model.stem}-{targets[0] if len(targets) == 1 else 'zsq'}")
 
 
-def _payload(artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
+def _payload(artifacts: tuple[Artifact, ...], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     import json
 
-    return {
+    searches = {"searches": payload_of(outcomes)} if outcomes else {}
+    return searches | {
         "artifacts": [
             {
                 "folder": str(artifact.folder),
@@ -102,7 +139,7 @@ def _payload(artifacts: tuple[Artifact, ...]) -> dict[str, Any]:
     }
 
 
-def _describe(artifacts: tuple[Artifact, ...], console: Console) -> None:
+def _describe(artifacts: tuple[Artifact, ...], outcomes: Mapping[str, Outcome], console: Console) -> None:
     manifest = artifacts[0].manifest
     calibration = manifest.calibration
     console.say(f"calibrated with {calibration.calibrator}, {calibration.samples} samples, seed {manifest.seed}")
@@ -113,6 +150,10 @@ def _describe(artifacts: tuple[Artifact, ...], console: Console) -> None:
         name = artifact.manifest.target
         for note in artifact.manifest.notes:
             console.say(f"{name}: note: {note}")
+        if name in outcomes:
+            describe_outcome(name, outcomes[name], console)
+        if artifact.manifest.estimate is not None:
+            console.say(f"{name}: {describe_estimate(artifact.manifest.estimate)}")
         before, after = manifest.model.size, artifact.lowered_size
         console.say(f"{name}: {artifact.folder} ({size(before)} -> {size(after)})")
     console.say(f"next: zsq-export validate {artifacts[0].folder}")

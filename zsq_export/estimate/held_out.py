@@ -15,6 +15,7 @@ from zsq_export.estimate.pictures import facet_pictures
 from zsq_export.graph.macs import node_macs
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.preprocessing import Preprocessing
+from zsq_export.validation.samples import Samples, samples_from_arrays
 
 SEED_OFFSET = 1_000_003
 """Added to the seed of the calibration, so that no input is one that it saw."""
@@ -44,18 +45,21 @@ class HeldOut:
     inputs: SyntheticInputs
 
     @property
-    def samples(self) -> int:
-        """How many there are."""
-        return len(next(iter(self.inputs.values())))
+    def samples(self) -> Samples:
+        """The same, to be run batch by batch."""
+        return samples_from_arrays(self.inputs, description=self.name)
 
 
-def held_out_sets(prepared: PreparedModel, *, seed: int, preprocessing: Preprocessing | None) -> tuple[HeldOut, ...]:
+def held_out_sets(
+    prepared: PreparedModel, *, seed: int, preprocessing: Preprocessing | None, driven: bool = True
+) -> tuple[HeldOut, ...]:
     """Two sets of other inputs, and where the model is a classifier that can be differentiated, a third.
 
     Args:
         prepared: the float model.
         seed: of the calibration.
         preprocessing: the input convention of the calibration; None: the input is no picture, or detect it.
+        driven: make the third set, too, which takes gradients.
     """
     other = seed + SEED_OFFSET
     macs = max(1, sum(node_macs(prepared.folded).values()))
@@ -66,8 +70,8 @@ def held_out_sets(prepared: PreparedModel, *, seed: int, preprocessing: Preproce
     ]
     second = [_other_kind(start, seed=other + 101 + index) for index, start in enumerate(starts)]
     sets = [_joined(PICTURES, starts), _joined(FACETS, second)]
-    driven = _driven(prepared, starts[0], other, macs) if len(starts) == 1 else None
-    return tuple(sets if driven is None else [*sets, driven])
+    third = _driven(prepared, starts[0], other, macs) if driven and len(starts) == 1 else None
+    return tuple(sets if third is None else [*sets, third])
 
 
 def _joined(name: str, starts: list[StartingPoint]) -> HeldOut:
