@@ -157,8 +157,7 @@ def convert(
         calibrated = (calibration or calibrate_as_told)(conversion, progress)
         work = _Work(conversion=conversion, calibrated=calibrated, judge=Judge(calibrated, progress), progress=progress)
         manifests = [
-            _fill(work, backend, folder.path, refine)
-            for backend, folder in zip(backends, folders, strict=True)
+            _fill(work, backend, folder.path, refine) for backend, folder in zip(backends, folders, strict=True)
         ]
         for folder, manifest in zip(folders, manifests, strict=True):
             folder.commit(MANIFEST_NAME, manifest.to_json().encode())

@@ -64,8 +64,26 @@ def test_failed_gates_set_the_exit_code_and_are_all_named() -> None:
 
 
 def test_gates_on_synthetic_inputs_say_so() -> None:
-    (result,) = evaluate_gates(Gates(min_agreement=99), make_report(InputOrigin.SYNTHETIC))
+    report = replace(make_report(InputOrigin.SYNTHETIC), estimate=None)
+    (result,) = evaluate_gates(Gates(min_agreement=99), report)
     assert "synthetic" in result.reason
+
+
+def test_on_synthetic_inputs_the_estimate_for_real_data_counts() -> None:
+    report = make_report(InputOrigin.SYNTHETIC)
+    (result,) = evaluate_gates(Gates(min_agreement=98.1), report)
+    assert result.passed and result.measured == 98.1 and "estimated for real data" in result.reason
+    (real,) = evaluate_gates(Gates(min_agreement=98.5), make_report(InputOrigin.REAL))
+    assert real.passed and real.measured == 98.5
+
+
+def test_a_device_that_is_far_from_what_convert_saw_is_not_excused_by_the_estimate() -> None:
+    report = make_report(InputOrigin.SYNTHETIC)
+    agreement = report.agreement
+    assert agreement is not None
+    broken = replace(report, outputs=(replace(report.outputs[0], agreement=replace(agreement, percent=60.0)),))
+    (result,) = evaluate_gates(Gates(min_agreement=98), broken)
+    assert not result.passed and result.measured == 60.0
 
 
 def texts(report: ValidationReport, severity: Severity) -> str:

@@ -16,17 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zsq_export.artifact import PLAN_NAME, read_artifact
+from zsq_export.artifact import read_artifact
 from zsq_export.backends.registry import get_backend
 from zsq_export.calib.saved import save_calibration
+from zsq_export.estimate.features import set_features
 from zsq_export.estimate.held_out import held_out_sets
+from zsq_export.estimate.mismatch import calibration_mismatch
+from zsq_export.estimate.predictor import Evidence
 from zsq_export.execution.batching import run_in_batches
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.options import CalibrationOptions
 from zsq_export.pipeline import Conversion, calibrate, convert, resume
-from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.preprocessing import Preprocessing
+from zsq_export.validation.forecast import AgreementKind
 
 Arrays = dict[str, NDArray[np.float32]]
 INPUT = "input"
@@ -42,6 +45,8 @@ FILES = (
 CIFAR = Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010), name="cifar")
 GIVEN = {"vit_d6_smmk47": CIFAR, "espcn_x3_224": Preprocessing(mean=(0.0,), std=(1.0,))}
 """Conventions that a file without BatchNorm does not tell."""
+DENSE = frozenset({"espcn_x3_224", "fastestdet_352"})
+"""Whose outputs are no class scores."""
 TARGETS = ("onnxruntime", "openvino", "tflite")
 CALIBRATORS = ("auto", "prior", "random")
 
@@ -79,32 +84,44 @@ def collect(cell: Cell, work: Path) -> Path:
     artifact = read_artifact(folder)
     runner = get_backend(cell.target).open(artifact.entry, threads=2)
     outputs = {f"out/{name}": _run(runner.run, inputs, model) for name, inputs in sets.items()}
-    plan = plan_from_json((folder / PLAN_NAME).read_text())
     made = resume(model, saved)
-    acts = [item for item in plan.tensors if item.role.value == "activation"]
-    ranges = {
-        "plan/name": np.array([item.tensor for item in acts]),
-        "plan/low": np.array(
-            [item.qparams.scale[0] * (item.qparams.limits[0] - item.qparams.zero_point[0]) for item in acts]
-        ),
-        "plan/high": np.array(
-            [item.qparams.scale[0] * (item.qparams.limits[1] - item.qparams.zero_point[0]) for item in acts]
-        ),
-    }
-    norms = made.prepared.batchnorms
-    names = {node.name: str(node.outputs[0].name) for node in made.prepared.with_batchnorm.graph}
-    seen = {norm.node: made.result.statistics.get(names[norm.node]) for norm in norms}
-    moments: dict[str, NDArray[np.float32]] = {}
-    for index, norm in enumerate(norms):
-        statistics = seen[norm.node]
-        if statistics is not None:
-            moments[f"bn/{index}"] = np.stack(
-                [norm.beta, norm.gamma, statistics.channel_mean, np.sqrt(statistics.channel_variance)]
-            )
+    mismatch = calibration_mismatch(made.prepared, made.result.statistics)
+    if mismatch is not None:
+        outputs["mismatch"] = np.array([mismatch], np.float32)
     temporary = result.with_suffix(".tmp.npz")
-    np.savez(temporary, **outputs, **ranges, **moments)
+    np.savez(temporary, **outputs)
     temporary.replace(result)
     return result
+
+
+def evidence_of(cell: Cell, work: Path) -> Evidence:
+    """What the estimate of a cell rests on."""
+    dense = cell.network in DENSE
+    with np.load(work / f"{cell.network}.{cell.seed}.float.npz") as exact, np.load(work / f"{cell.key}.npz") as found:
+        sets = {
+            name.removeprefix("out/"): set_features(_shaped(exact[name], dense), _shaped(found[name], dense))
+            for name in exact.files if name != "out/real"
+        }  # fmt: skip
+        mismatch = float(found["mismatch"][0]) if "mismatch" in found.files else None
+        classes = 0 if dense else exact["out/real"].shape[1]
+    kind = AgreementKind.VALUES if dense else AgreementKind.TOP1
+    return Evidence(kind=kind, sets=sets, classes=classes, mismatch=mismatch)
+
+
+def measured_agreement(cell: Cell, work: Path) -> float:
+    """On real data, percent."""
+    dense = cell.network in DENSE
+    with np.load(work / f"{cell.network}.{cell.seed}.float.npz") as exact, np.load(work / f"{cell.key}.npz") as found:
+        reference, other = (_shaped(arrays["out/real"], dense) for arrays in (exact, found))
+    return 100 * set_features(reference, other).agreement
+
+
+def _shaped(array: NDArray[np.float32], dense: bool) -> NDArray[np.float32]:
+    """Outputs of which only some values were kept are flat, which would make them look like class scores."""
+    if not dense:
+        return array
+    flat = array.reshape(len(array), -1)
+    return flat[:, : flat.shape[1] // 2 * 2].reshape(len(array), 2, -1)
 
 
 def _calibration(cell: Cell, work: Path) -> Path:

@@ -51,7 +51,9 @@ class Estimator:
         found = {held.name: self._outputs(run, held) for held in self.sets}
         kind, output = self._judged(found)
         features = {name: self._features(name, output, found[name][output]) for name in found}
-        return predict(Evidence(kind=kind, sets=features, mismatch=self._mismatch))
+        scores = class_scores(self._exact[self.sets[0].name][output])
+        classes = 0 if scores is None else scores.shape[1]
+        return predict(Evidence(kind=kind, sets=features, classes=classes, mismatch=self._mismatch))
 
     @property
     def kind(self) -> AgreementKind:

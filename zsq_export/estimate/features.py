@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,16 +24,16 @@ class SetFeatures:
     Attributes:
         samples: how many.
         agreement: share of samples, or of values, that agree, 0..1.
-        expected: the same as the noise on the margins makes it likely, smoother than the count, 0..1.
         angle: root mean square of the angle between the centred outputs of the two models, radians.
         sqnr_db: of the outputs.
+        classes: top class of each sample in the float model and in the quantized one; empty where there are none.
     """
 
     samples: int
     agreement: float
-    expected: float
     angle: float
     sqnr_db: float
+    classes: tuple[tuple[int, int], ...] = ()
 
 
 def set_features(reference: FloatArray, other: FloatArray) -> SetFeatures:
@@ -43,50 +44,63 @@ def set_features(reference: FloatArray, other: FloatArray) -> SetFeatures:
         other: of the quantized one.
     """
     scores = class_scores(reference)
+    pairs: tuple[tuple[int, int], ...] = ()
     if scores is None:
-        share = float(close_values(reference, other).mean())
-        agreement = expected = share
-        flat = reference.reshape(len(reference), -1)
+        agreement = float(close_values(reference, other).mean())
     else:
-        flat = scores
-        found = other.reshape(scores.shape)
-        agreement = float(np.mean(top_class(scores) == top_class(found)))
-        expected = expected_agreement(scores, found)
-    exact = flat.astype(np.float64)
-    noise = float(np.sum((exact - other.reshape(flat.shape)) ** 2))
+        tops = (top_class(array).tolist() for array in (scores, other.reshape(scores.shape)))
+        pairs = tuple(zip(*tops, strict=True))
+        agreement = float(np.mean([first == second for first, second in pairs]))
+    exact = reference.reshape(len(reference), -1).astype(np.float64)
+    found = other.reshape(exact.shape).astype(np.float64)
     return SetFeatures(
         samples=len(reference),
         agreement=agreement,
-        expected=expected,
-        angle=_angle(exact, other.reshape(flat.shape).astype(np.float64)),
-        sqnr_db=_decibels(float(np.sum(exact**2)), noise),
+        angle=_angle(exact, found),
+        sqnr_db=_decibels(float(np.sum(exact**2)), float(np.sum((exact - found) ** 2))),
+        classes=pairs,
     )
 
 
-def expected_agreement(scores: FloatArray, other: FloatArray) -> float:
-    """Mean probability that the best class stays ahead of the second: Φ(gain · margin / noise).
+@dataclass(frozen=True, kw_only=True)
+class Kappa:
+    """Agreement beyond chance.
 
-    The margin of the quantized model is taken to be ``gain · margin + noise``: a range that clips shrinks all margins
-    alike and flips nothing. Gain and noise are fitted to the set (least squares, small margins weighing as much as
-    large ones).
+    Attributes:
+        value: Cohen's kappa, (agreement - chance) / (1 - chance).
+        chance: how often two models would agree that name classes as often as these two, independently.
+    """
+
+    value: float
+    chance: float
+
+
+def kappa_of(sets: Sequence[SetFeatures]) -> Kappa:
+    """Cohen's kappa (1960) over several sets that weigh the same, however many samples they hold.
+
+    A quantized model that gives one class for everything agrees often with a float model that has a favourite class on
+    synthetic inputs; kappa does not count that.
 
     Args:
-        scores: class scores of the float model, [samples, classes].
-        other: of the quantized one.
+        sets: with classes.
     """
-    rows = np.arange(len(scores))
-    order = np.argsort(scores, axis=1)
-    best, second = order[:, -1], order[:, -2]
-    margin = (scores[rows, best] - scores[rows, second]).astype(np.float64)
-    found = (other[rows, best] - other[rows, second]).astype(np.float64)
-    if not np.isfinite(found).all():
-        return 0.0
-    weight = 1.0 / np.maximum(margin, 0.2 * float(np.median(margin)) + 1e-12)
-    gain = float(np.sum(weight * margin * found) / max(float(np.sum(weight * margin**2)), 1e-30))
-    noise = math.sqrt(float(np.mean((found - gain * margin) ** 2)))
-    if noise == 0.0:
-        return float(np.mean(gain * margin >= 0))
-    return float(np.mean([_normal_cdf(value) for value in gain * margin / noise]))
+    agreement = _smoothed(sum(seen.agreement for seen in sets) / len(sets), sum(seen.samples for seen in sets))
+    shares = [_class_shares(sets, column) for column in (0, 1)]
+    chance = sum(share * shares[1].get(name, 0.0) for name, share in shares[0].items())
+    return Kappa(value=1.0 if chance >= 1 else (agreement - chance) / (1 - chance), chance=chance)
+
+
+def _smoothed(share: float, samples: int) -> float:
+    """Two successes and two failures more, Agresti & Coull 1998: samples that all agree do not prove 100 %."""
+    return (share * samples + 2) / (samples + 4)
+
+
+def _class_shares(sets: Sequence[SetFeatures], column: int) -> dict[int, float]:
+    shares: dict[int, float] = {}
+    for seen in sets:
+        for pair in seen.classes:
+            shares[pair[column]] = shares.get(pair[column], 0.0) + 1 / (len(seen.classes) * len(sets))
+    return shares
 
 
 def _angle(reference: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -104,7 +118,3 @@ def _decibels(signal: float, noise: float) -> float:
     if signal == 0.0 or not math.isfinite(noise):
         return -200.0
     return float(np.clip(10 * math.log10(signal / noise), -200.0, 200.0))
-
-
-def _normal_cdf(value: float) -> float:
-    return 0.5 * math.erfc(-value / math.sqrt(2))

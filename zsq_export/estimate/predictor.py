@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zsq_export.estimate.features import SetFeatures
+from zsq_export.estimate.features import Kappa, SetFeatures, kappa_of
 from zsq_export.estimate.fitted import CLASSES, VALUES
 from zsq_export.estimate.held_out import DRIVEN
-from zsq_export.estimate.model import Fit, percent_of, probit, root_mean_square
+from zsq_export.estimate.model import Fit, probit, root_mean_square, share_of, wide_probit
 from zsq_export.validation.forecast import AgreementEstimate, AgreementKind, Confidence, EstimatePart
 
 FAR = 0.2
 """Radians between the outputs of the two models, from which on the quantized model does not follow the float one."""
+_FLIPS_PER_RADIAN = 0.5
+"""Disagreement per angle at small angles; the most that was measured (ViT, keyword spotting)."""
+_GUESSING = 5.0
 _APART = 3.0
 """Times that the angles of two sets may differ."""
 _SURE_INPUTS = 0.9
 """Agreement that inputs driven to classes should have at least: the float model has no doubt about them."""
 _MISMATCH = 0.6
 """BatchNorm mismatch of a calibration from which on its inputs are unlike what the network was trained on."""
+_ONE_CLASS = 0.9
+"""Agreement by chance from which on the synthetic inputs show too few classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +34,13 @@ class Evidence:
     Attributes:
         kind: what agreement means.
         sets: held-out sets by name.
+        classes: of the output; 0 where it holds none.
         mismatch: of BatchNorm statistics with those of the calibration; None where there are none.
     """
 
     kind: AgreementKind
     sets: Mapping[str, SetFeatures]
+    classes: int = 0
     mismatch: float | None = None
 
     @property
@@ -46,13 +53,23 @@ class Evidence:
         """Root mean square over the natural sets."""
         return root_mean_square([seen.angle for seen in self.natural])
 
+    @property
+    def kappa(self) -> Kappa:
+        """Agreement beyond chance on the natural sets; on all, where those show too few classes."""
+        natural = kappa_of(self.natural)
+        return natural if natural.chance < _ONE_CLASS else kappa_of(tuple(self.sets.values()))
 
-def features_of(evidence: Evidence) -> tuple[float, ...]:
-    """What the fit multiplies its weights with."""
-    agreement = _mean([seen.agreement for seen in evidence.natural])
-    if evidence.kind is AgreementKind.VALUES:
-        return (probit(agreement),)
-    return (math.log(evidence.angle), evidence.angle**2, probit(agreement))
+    @property
+    def seen(self) -> float:
+        """Share that the prediction starts from: beyond chance where there are classes, and enough of them."""
+        if self.kind is AgreementKind.VALUES or self.kappa.chance >= _ONE_CLASS:
+            return sum(seen.agreement for seen in self.natural) / len(self.natural)
+        return self.kappa.value
+
+    @property
+    def chance(self) -> float:
+        """Agreement on real data of a model that only guesses."""
+        return 1 / self.classes if self.classes > 1 else 0.0
 
 
 def predict(evidence: Evidence) -> AgreementEstimate:
@@ -62,19 +79,47 @@ def predict(evidence: Evidence) -> AgreementEstimate:
         evidence: see there.
     """
     fit = fit_of(evidence.kind)
-    value = fit.value(features_of(evidence))
-    half = fit.half_widths[evidence.angle >= FAR]
+    value = expected(evidence, fit)
+    bounds = interval(evidence, value, fit.half_widths)
     reasons = doubts(evidence)
     return AgreementEstimate(
-        percent=round(percent_of(value), 1),
-        low=math.floor(10 * percent_of(value - half)) / 10,
-        high=math.ceil(10 * percent_of(value + half)) / 10,
+        percent=round(percent(evidence, value), 1),
+        low=math.floor(10 * bounds[0]) / 10,
+        high=math.ceil(10 * bounds[1]) / 10,
         coverage=fit.coverage,
         kind=evidence.kind,
         confidence=Confidence.LOW if reasons else Confidence.HIGH,
         reasons=reasons,
         parts=tuple(_part(name, seen) for name, seen in evidence.sets.items()),
     )
+
+
+def expected(evidence: Evidence, fit: Fit) -> float:
+    """Probit of the share beyond chance.
+
+    A few hundred samples do not show less disagreement than some tenths of a percent. Below that, the angle between the
+    outputs says what is possible at most.
+    """
+    bent = fit.value(probit(evidence.seen))
+    if evidence.kind is AgreementKind.VALUES:
+        return bent if evidence.seen < 1 else max(bent, wide_probit(1.0))
+    return max(bent, wide_probit(1 - _FLIPS_PER_RADIAN * evidence.angle)) if evidence.angle < FAR else bent
+
+
+def interval(evidence: Evidence, value: float, half_widths: tuple[float, float]) -> tuple[float, float]:
+    """Percent, from and to.
+
+    Where the quantized model does not follow the float one, how often a guess is right depends on how common the
+    classes are, which nobody knows: some points more on both sides.
+    """
+    far = evidence.angle >= FAR
+    half, more = half_widths[far], _GUESSING if far else 0.0
+    return max(0.0, percent(evidence, value - half) - more), min(100.0, percent(evidence, value + half) + more)
+
+
+def percent(evidence: Evidence, value: float) -> float:
+    """Percent of all samples, those that agree by chance among them."""
+    return 100 * (evidence.chance + (1 - evidence.chance) * share_of(value))
 
 
 def fit_of(kind: AgreementKind) -> Fit:
@@ -94,6 +139,8 @@ def doubts(evidence: Evidence) -> tuple[str, ...]:
     if max(angles) > _APART * min(angles):
         found.append("two kinds of synthetic inputs contradict each other")
     driven = evidence.sets.get(DRIVEN)
+    if evidence.kind is AgreementKind.TOP1 and evidence.kappa.chance >= _ONE_CLASS:
+        found.append("the float model gives almost all synthetic inputs the same class")
     if driven is not None and driven.agreement < _SURE_INPUTS:
         found.append(f"only {100 * driven.agreement:.0f} % agree of the inputs that the float model is sure of")
     if evidence.mismatch is not None and evidence.mismatch > _MISMATCH:
@@ -111,7 +158,3 @@ def _part(name: str, seen: SetFeatures) -> EstimatePart:
         agreement=round(100 * seen.agreement, 1),
         sqnr_db=round(seen.sqnr_db, 1),
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

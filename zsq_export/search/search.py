@@ -306,9 +306,7 @@ def _guess(remaining: list[float], low: int, high: int, error: float, allowed: f
 def _unmet(trial: Trial, options: SearchOptions) -> tuple[str, ...]:
     found = []
     if options.min_agreement is not None and trial.estimate.percent < options.min_agreement:
-        found.append(
-            f"expected agreement {trial.estimate.percent:.1f} %, at least {options.min_agreement:g} % wanted"
-        )
+        found.append(f"expected agreement {trial.estimate.percent:.1f} %, at least {options.min_agreement:g} % wanted")
     if options.min_speedup is not None:
         if trial.timing is None:
             found.append("the speed-up cannot be measured here")

@@ -1,0 +1,216 @@
+"""Measures the estimate without data on assets model x target x calibrator, fits its coefficients, judges them.
+
+    python tools/bench/estimate_benchmark.py                 # collects what is missing (an hour), then judges
+    python tools/bench/estimate_benchmark.py --judge         # judges what is there
+    python tools/bench/estimate_benchmark.py --judge --write # and writes zsq_export/estimate/fitted.py
+
+Every model is predicted by coefficients that were fitted on the others. Needs the evaluation assets (ZSQ_ASSETS).
+Outputs are kept under <work>, one file per cell; delete it to measure again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from estimate_cells import CALIBRATORS, FILES, TARGETS, Cell, collect, evidence_of, measured_agreement
+from verdicts import Verdict, at_least
+
+from zsq_export.estimate.model import Fit, probit
+from zsq_export.estimate.predictor import FAR, Evidence, doubts, expected, interval, percent
+from zsq_export.validation.forecast import AgreementKind
+
+KNOTS = (probit(0.0), -0.8, 0.5, 1.4, 2.4)
+NONE_LEFT = -2.33
+"""Probit to be expected where nothing is seen beyond chance: what is known without measuring, with so much weight:"""
+WEIGHT_OF_NONE = 20.0
+ROUGHNESS = 1e-3
+"""Price of a bend."""
+HUBER = 0.5
+"""Residuals above this count less."""
+COVERAGE = 0.95
+"""Wanted of the widths, so that 90 % is left on models that were not seen."""
+NARROWEST = 0.15
+CLOSE = 2.0
+BAD = 90.0
+FITTED = Path(__file__).resolve().parents[2] / "zsq_export" / "estimate" / "fitted.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One cell: what was seen on synthetic inputs, and what came of it on real data (percent)."""
+
+    cell: Cell
+    evidence: Evidence
+    real: float
+
+
+def fit(rows: Sequence[Row]) -> Fit:
+    """A line that bends at the knots, by least squares that outliers do not drag; widths are set later.
+
+    Outputs without classes come from too few models for a line: theirs is the diagonal, moved.
+    """
+    if not rows or rows[0].evidence.kind is AgreementKind.VALUES:
+        moved = float(np.median([target(row) - probit(row.evidence.seen) for row in rows])) if rows else 0.0
+        knots, values = (probit(0.0), probit(1.0)), (probit(0.0) + moved, probit(1.0) + moved)
+    else:
+        knots, values = KNOTS, _bent([probit(row.evidence.seen) for row in rows], [target(row) for row in rows])
+    return Fit(knots=knots, values=values, half_widths=(1.0, 1.0), coverage=0.0, cells=len(rows),
+               models=len(_models(rows)))  # fmt: skip
+
+
+def target(row: Row) -> float:
+    """Probit of the measured share beyond chance."""
+    chance = row.evidence.chance
+    return probit((row.real / 100 - chance) / (1 - chance))
+
+
+def _bent(seen: Sequence[float], wanted: Sequence[float]) -> tuple[float, ...]:
+    basis = np.column_stack([np.interp(seen, KNOTS, row) for row in np.eye(len(KNOTS))])
+    design = np.vstack([basis, np.eye(len(KNOTS))[0]])
+    values = np.array([*wanted, NONE_LEFT])
+    fixed = np.array([*np.ones(len(seen)), WEIGHT_OF_NONE])
+    bends = np.diff(np.eye(len(KNOTS)), 2, axis=0)
+    penalty = bends.T @ bends * ROUGHNESS * len(values) / len(KNOTS) + 1e-6 * np.eye(len(KNOTS))
+    weights = fixed
+    for _ in range(20):
+        found = np.linalg.solve(design.T @ (weights[:, None] * design) + penalty, design.T @ (weights * values))
+        weights = fixed * np.minimum(1, HUBER / np.maximum(np.abs(design @ found - values), 1e-9))
+    return tuple(float(value) for value in np.maximum.accumulate(found))
+
+
+def left_out(rows: Sequence[Row]) -> list[float]:
+    """Probits predicted for each row by a fit on the other models."""
+    found = {}
+    for model in _models(rows):
+        trained = fit([row for row in rows if row.cell.network != model])
+        found |= {row.cell: expected(row.evidence, trained) for row in rows if row.cell.network == model}
+    return [found[row.cell] for row in rows]
+
+
+def half_widths(rows: Sequence[Row], predicted: Sequence[float]) -> tuple[float, float]:
+    """Per regime: the residual that ``COVERAGE`` of the cells stay below."""
+    residuals = [abs(value - target(row)) for row, value in zip(rows, predicted, strict=True)]
+    widths = []
+    for far in (False, True):
+        chosen = [r for r, row in zip(residuals, rows, strict=True) if (row.evidence.angle >= FAR) == far]
+        widths.append(max(NARROWEST, float(np.quantile(chosen, COVERAGE))) if chosen else 1.0)
+    return widths[0], widths[1]
+
+
+def nested_intervals(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Intervals whose widths, too, were set without the model that they are for."""
+    predicted = dict(zip([row.cell for row in rows], left_out(rows), strict=True))
+    found = {}
+    for model in _models(rows):
+        others = [row for row in rows if row.cell.network != model]
+        widths = half_widths(others, left_out(others) if len(_models(others)) > 1 else [0.0] * len(others))
+        for row in rows:
+            if row.cell.network == model:
+                found[row.cell] = interval(row.evidence, predicted[row.cell], widths)
+    return [found[row.cell] for row in rows]
+
+
+def judge(rows: Sequence[Row]) -> tuple[list[Verdict], dict[AgreementKind, Fit]]:
+    """Every figure of the bar, and the fits on all models."""
+    lines, fits = [], {}
+    for kind in AgreementKind:
+        chosen = [row for row in rows if row.evidence.kind is kind]
+        if not chosen:
+            continue
+        predicted = left_out(chosen)
+        intervals = nested_intervals(chosen)
+        inside = [low <= row.real <= high for row, (low, high) in zip(chosen, intervals, strict=True)]
+        fits[kind] = replace(fit(chosen), half_widths=half_widths(chosen, predicted), coverage=float(np.mean(inside)))
+        lines += [
+            (row, percent(row.evidence, value), bounds)
+            for row, value, bounds in zip(chosen, predicted, intervals, strict=True)
+        ]
+    print("| network | calibrator | target | measured | predicted, model left out | interval | doubts |")
+    print("|---|---|---|---|---|---|---|")
+    for row, value, (low, high) in lines:
+        cell = row.cell
+        mark = "" if abs(value - row.real) <= CLOSE else " **"
+        print(f"| {cell.network} | {cell.calibrator} | {cell.target} | {row.real:.1f} | {value:.1f}{mark} | "
+              f"{low:.1f} to {high:.1f} | {len(doubts(row.evidence))} |")  # fmt: skip
+    close = [abs(value - row.real) <= CLOSE for row, value, _ in lines]
+    held = [low <= row.real <= high for row, _, (low, high) in lines]
+    broken = [(row, value) for row, value, _ in lines if row.cell.calibrator == "random" and row.real < BAD]
+    called = [value < BAD and bool(doubts(row.evidence)) for row, value in broken]
+    return [
+        at_least(f"cells within {CLOSE:g} points, % of {len(close)}", 100 * float(np.mean(close)), 80.0),
+        at_least(f"cells inside their interval, % of {len(held)}", 100 * float(np.mean(held)), 90.0),
+        at_least(f"random calibrations below {BAD:g} % that are called bad, % of {len(called)}",
+                 100 * float(np.mean(called)) if called else 100.0, 100.0),
+    ], fits  # fmt: skip
+
+
+def write(fits: dict[AgreementKind, Fit], rows: Sequence[Row]) -> None:
+    """The module with the coefficients."""
+    names = ", ".join(sorted(_models(rows)))
+    text = [
+        '"""The coefficients of the predictor. Written by ``tools/bench/estimate_benchmark.py --write``, not by hand.',
+        "", f"Fitted on {len(rows)} cells of the evaluation assets: targets {', '.join(TARGETS)}; calibrators",
+        f"{', '.join(CALIBRATORS)}; seeds {', '.join(sorted({str(row.cell.seed) for row in rows}))}; models",
+        *_wrapped(names), '"""', "", "from __future__ import annotations", "",
+        "from zsq_export.estimate.model import Fit", "",
+    ]  # fmt: skip
+    for name, kind in (("CLASSES", AgreementKind.TOP1), ("VALUES", AgreementKind.VALUES)):
+        found = fits[kind]
+        knots, values = (", ".join(f"{value:.4f}" for value in line) for line in (found.knots, found.values))
+        widths = ", ".join(f"{value:.3f}" for value in found.half_widths)
+        text += [f"{name} = Fit(", f"    knots=({knots}),", f"    values=({values}),",
+                 f"    half_widths=({widths}),",
+                 f"    coverage={found.coverage:.2f},", f"    cells={found.cells},",
+                 f"    models={found.models},", ")"]  # fmt: skip
+    FITTED.write_text("\n".join(text) + "\n")
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text + ".", 110)
+
+
+def _models(rows: Sequence[Row]) -> set[str]:
+    return {row.cell.network for row in rows}
+
+
+def main() -> int:
+    """1 if anything needed was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", "--network", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("-s", "--seed", action="append", type=int, default=[], help="default: 0")
+    parser.add_argument("--judge", action="store_true", help="collect nothing")
+    parser.add_argument("--write", action="store_true", help="write the coefficients")
+    parser.add_argument("--work", type=Path, default=Path("build/bench/estimate"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for seed in options.seed or [0]:
+        for file in FILES:
+            if options.network and Path(file).stem not in options.network:
+                continue
+            for calibrator in CALIBRATORS:
+                for target in TARGETS:
+                    cell = Cell(file=file, calibrator=calibrator, target=target, seed=seed)
+                    if not options.judge:
+                        collect(cell, options.work)
+                        print(f"collected {cell.key}", file=sys.stderr, flush=True)
+                    if (options.work / f"{cell.key}.npz").exists():
+                        evidence = evidence_of(cell, options.work)
+                        rows.append(Row(cell=cell, evidence=evidence, real=measured_agreement(cell, options.work)))
+    verdicts, fits = judge(rows)
+    for verdict in verdicts:
+        print(verdict)
+    if options.write:
+        write(fits, rows)
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
