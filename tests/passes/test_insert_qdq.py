@@ -113,6 +113,32 @@ def test_partly_used_weight_keeps_its_float_form() -> None:
     run(built, random_feeds(built))
 
 
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("activation", ["Clip", "Relu"])
+@pytest.mark.parametrize("dtype", [QuantDtype.UINT4, QuantDtype.INT4])
+def test_four_bits_behind_an_activation_load_and_compute_what_they_say(
+    activation: str, dtype: QuantDtype, optimize: bool
+) -> None:
+    limits = ["low", "high"] if activation == "Clip" else []
+    nodes = [node("Conv", ["x", "w"], "c", "conv"), node(activation, ["c", *limits], "a", "act"),
+             node("Conv", ["a", "v"], "y", "last")]  # fmt: skip
+    constants = {"w": CONSTANTS["w"], "v": weights(2, 4, 1, 1), "low": np.float32(0), "high": np.float32(6)}
+    built = model(nodes, {name: np.asarray(array) for name, array in constants.items() if name in "wv" or limits})
+    feeds = random_feeds(built)
+    item = _activation("a", ("last", 0), dtype=dtype)
+    quantized = built.clone()
+    InsertQdq(_plan(item))(quantized)
+    clipped = {"Relu": (0, None), "Clip": (0, 6)}[activation]
+    middle = np.clip(run(_head(built), feeds)["c"], *clipped)
+    expected = np.einsum("ncij,oc->noij", fake_quantize(middle, item.qparams), constants["v"][:, :, 0, 0])
+    np.testing.assert_allclose(run(quantized, feeds, optimize=optimize)["y"], expected, rtol=1e-4, atol=1e-4)
+
+
+def _head(built: ir.Model) -> ir.Model:
+    graph = ir.convenience.extract(built.graph, inputs=list(built.graph.inputs), outputs=["c"])
+    return ir.Model(graph, ir_version=built.ir_version)
+
+
 @pytest.mark.parametrize(
     ("item", "part"),
     [

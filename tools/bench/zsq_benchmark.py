@@ -4,7 +4,7 @@
     python tools/bench/zsq_benchmark.py --quick              # a few minutes, for CI
     python tools/bench/zsq_benchmark.py --block literature -n resnet20_chenyaofo -r adaround
     python tools/bench/zsq_benchmark.py --shard 1/4          # a quarter, on one of several machines; join their folders
-    python tools/bench/zsq_benchmark.py --jobs 8 --threads 2 # 16 cores
+    python tools/bench/zsq_benchmark.py --jobs 16            # 16 cores
     python tools/bench/zsq_benchmark.py --block gpu          # costs on a GPU
 
 What is measured is listed in zsq_plan.py. Protocols: "deployable" quantizes every tensor that the target onnxruntime
@@ -25,7 +25,7 @@ from pathlib import Path
 from zsq_bars import verdicts
 from zsq_cells import Cell
 from zsq_data import subject
-from zsq_jobs import Machine, load, run, seconds_spent
+from zsq_jobs import Machine, core_seconds, load, run
 from zsq_plan import BLOCKS, GPU, QUICK, Block, all_cells
 from zsq_tables import figure, markdown
 
@@ -56,8 +56,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--block", action="append", default=[], help="only this block of zsq_plan.py; repeatable")
     parser.add_argument("--quick", action="store_true", help="one small network, one seed, a few minutes")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the i-th of n parts")
-    parser.add_argument("-j", "--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--threads", type=int, default=2, help="of each process")
+    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--deadline", type=float, help="seconds after which no process is started")
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
     return parser.parse_args()
@@ -75,12 +75,13 @@ def main() -> int:
     options = _arguments()
     work = options.work.resolve()
     cells = chosen_cells(options)
-    failures = run(cells, work, _machine(options))
+    essential = frozenset(cell for block in BLOCKS if block.essential for cell in block.cells())
+    failures = run(cells, work, _machine(options), essential)
     results = [result for result in (load(cell, work) for cell in cells) if result is not None]
-    spent = seconds_spent(work)
+    spent = core_seconds(work)
     lines = [line for line, _ in verdicts(results, spent)]
     table = markdown(results)
-    print(table, *lines, *failures, f"{len(results)} of {len(cells)} cells, {spent / 60:.0f} minutes", sep="\n")
+    print(table, *lines, *failures, f"{len(results)} of {len(cells)} cells, {spent / 60:.0f} core minutes", sep="\n")
     work.mkdir(parents=True, exist_ok=True)
     (work / "zsq.md").write_text("\n".join([table, *lines]) + "\n")
     (work / "zsq.svg").write_text(figure(results))

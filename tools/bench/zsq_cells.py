@@ -1,16 +1,11 @@
-"""Cells of the zero-shot benchmark: calibrate, plan, round and measure one network one way, in a process of its own.
-
-python tools/bench/zsq_cells.py calibrate '{"network": ...}' WORK
-python tools/bench/zsq_cells.py measure '[{"source": ...}, ...]' WORK
-"""
+"""Cells of the zero-shot benchmark: calibrate, plan, round and measure one network one way."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -36,7 +31,6 @@ from zsq_export.quantization.metrics import sqnr_db
 from zsq_export.rounding.base import RoundingRequest
 from zsq_export.rounding.registry import round_weights
 
-THREADS = int(os.environ.get("OMP_NUM_THREADS") or 1)
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -248,7 +242,7 @@ def measure(cell: Cell, work: Path) -> Result:
     inputs, labels = test_data(network)
     reference = _reference(network, inputs, work)
     quantized = pipeline.insert_qdq(calibrated.prepared, rounded.plan, rounded.integers)
-    logits = _logits(OrtSession(quantized, threads=THREADS), calibrated.prepared.inputs[0].name, inputs)
+    logits = _logits(OrtSession(quantized, threads=_threads()), calibrated.prepared.inputs[0].name, inputs)
     return Result(
         cell=cell,
         float_top1=_percent(reference.argmax(1) == labels),
@@ -267,7 +261,7 @@ def _reference(network: Subject, inputs: NDArray[np.float32], work: Path) -> NDA
     if path.exists():
         found: NDArray[np.float32] = np.load(path)
         return found
-    session = OrtSession(network.path, threads=THREADS)
+    session = OrtSession(network.path, threads=_threads())
     logits = _logits(session, prepare_model(network.path).inputs[0].name, inputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{network.name}.{os.getpid()}.npy")
@@ -305,23 +299,9 @@ def _logits(session: OrtSession, name: str, inputs: NDArray[np.float32]) -> NDAr
     return np.concatenate([next(iter(session.run({name: batch}).values())) for batch in batches])
 
 
+def _threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS") or 1)
+
+
 def _percent(hits: NDArray[np.bool_]) -> float:
     return 100.0 * float(np.mean(hits))
-
-
-def main() -> None:
-    """Runs one step; see the module's docstring."""
-    import torch
-
-    torch.set_num_threads(THREADS)
-    action, raw, work = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
-    if action == "calibrate":
-        calibrate(Source.from_dict(raw), work)
-        return
-    for entry in raw:
-        cell = Cell.from_dict(entry)
-        write_json(work / "zsq" / f"{cell.key}.json", asdict(measure(cell, work)))
-
-
-if __name__ == "__main__":
-    main()

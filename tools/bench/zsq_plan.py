@@ -17,8 +17,8 @@ SEEDS = (10, 11, 12)
 
 UNSEEDED = frozenset({"data", "moments"})
 REAL_SAMPLES, REAL_SAMPLES_LARGE = 256, 64
-STEPS_LARGE = 100
-"""Of learned rounding on the ImageNet networks, which would take half an hour with the default on two cores."""
+STEPS_LARGE = {"cpu": 30, "cuda": 100}
+"""Of learned rounding on the ImageNet networks, by device: 100 take seven minutes on two cores."""
 
 RECIPES = {
     "ZeroQ": ("plain",),
@@ -44,6 +44,7 @@ class Block:
         sources: (calibrator, effort, samples; 0: its own default), with further fields of Source where needed.
         roundings, bits, protocols: combined freely.
         seeds: one source each.
+        essential: a promise rests on it; goes first.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Block:
     bits: tuple[str, ...]
     protocols: tuple[Protocol, ...] = (DEPLOYABLE,)
     seeds: tuple[int, ...] = SEEDS
+    essential: bool = False
 
     def cells(self) -> Iterator[Cell]:
         """All that make sense."""
@@ -91,7 +93,7 @@ def _cell(source: Source, item: Subject, protocol: Protocol, rounding: str, bits
         return None
     if source.calibrator == "moments" and rounding in {"gptq", "adaround"}:
         rounding = "nearest" if weights == 8 else "squant"
-    steps = STEPS_LARGE if rounding == "adaround" and item.large else 0
+    steps = STEPS_LARGE[source.device] if rounding == "adaround" and item.large else 0
     return Cell(
         source=source, protocol=protocol, rounding=rounding, weights=weights, activations=activations, steps=steps
     )
@@ -101,32 +103,99 @@ AUTO, RANDOM, DATA = _source("auto"), _source("random"), _source("data")
 VARIED = _source("auto", effort="thorough", samples=256)
 """Learned rounding wants more inputs than ranges do."""
 
-RESNETS = ("resnet20_chenyaofo",)
+LITERATURE_NET = ("resnet20_chenyaofo",)
 LARGE = tuple(item.name for item in SUBJECTS if item.large)
+SMALL = tuple(item.name for item in SUBJECTS if not item.large)
+DEEP = ("resnet56_akamaster",)
+"""Learning takes ten minutes on one core."""
+
+FIRST = SEEDS[:1]
 
 BLOCKS = (
     Block(
         name="w8a8",
         question="which calibrator at 8 bits, and how far from real data",
-        sources=(
-            AUTO,
-            _source("generator"),
-            _source("moments"),
-            _source("moments", equalize=True),
-            _source("prior"),
-            RANDOM,
-            DATA,
-        ),
+        sources=(AUTO, _source("moments"), _source("moments", equalize=True), RANDOM, DATA),
         roundings=("gptq",),
         bits=("w8a8",),
+        essential=True,
     ),
     Block(
-        name="w8a8-others",
-        question="the remaining calibrators",
-        sources=(_source("generator-conditional"), _source("patch-similarity"), _source("evidence")),
+        name="w8a8-more",
+        question="the other calibrators",
+        sources=(_source("generator"), _source("prior")),
+        roundings=("gptq",),
+        bits=("w8a8",),
+        seeds=FIRST,
+    ),
+    Block(
+        name="w8a8-special",
+        question="calibrators for some networks only",
+        networks=("vit_d6_smmk47", "ic_resnet8"),
+        sources=(_source("generator-conditional"), _source("patch-similarity"), _source("evidence"), _source("prior")),
         roundings=("gptq",),
         bits=("w8a8", "w4a4"),
-        seeds=SEEDS[:1],
+        seeds=FIRST,
+    ),
+    Block(
+        name="literature",
+        question="beside published figures",
+        networks=LITERATURE_NET,
+        sources=(VARIED,),
+        roundings=("adaround", "gptq"),
+        bits=("w4a4", "w3a3"),
+        protocols=(LITERATURE, DEPLOYABLE),
+        essential=True,
+    ),
+    Block(
+        name="literature-baselines",
+        question="the same on real and on random inputs, and without learning",
+        networks=LITERATURE_NET,
+        sources=(VARIED, DATA, RANDOM),
+        roundings=("nearest", "squant", "gptq", "adaround"),
+        bits=("w4a4", "w3a3"),
+        protocols=(LITERATURE,),
+        seeds=FIRST,
+    ),
+    Block(
+        name="literature-weights",
+        question="the same with float activations",
+        networks=LITERATURE_NET,
+        sources=(VARIED, DATA, RANDOM),
+        roundings=("gptq",),
+        bits=("w4a32", "w3a32"),
+        protocols=(LITERATURE,),
+        seeds=FIRST,
+    ),
+    Block(
+        name="w4a4",
+        question="four bits everywhere on small networks, how far from real data",
+        networks=tuple(name for name in SMALL if name not in DEEP),
+        sources=(VARIED, DATA),
+        roundings=("gptq", "adaround"),
+        bits=("w4a4",),
+        seeds=FIRST,
+        essential=True,
+    ),
+    Block(
+        name="w4a4-large",
+        question="the same on large and deep networks, without learning",
+        networks=(*LARGE, *DEEP),
+        sources=(AUTO, DATA, RANDOM),
+        roundings=("gptq",),
+        bits=("w4a4",),
+        seeds=FIRST,
+        essential=True,
+    ),
+    Block(
+        name="w4a8-learned",
+        question="what learning costs on a CPU",
+        networks=LARGE,
+        sources=(AUTO,),
+        roundings=("adaround",),
+        bits=("w4a8",),
+        seeds=FIRST,
+        essential=True,
     ),
     Block(
         name="w4a8",
@@ -134,85 +203,34 @@ BLOCKS = (
         sources=(AUTO,),
         roundings=("nearest", "squant", "gptq"),
         bits=("w4a8",),
-    ),
-    Block(
-        name="w4a8-learned",
-        question="what learning adds to them",
-        sources=(AUTO,),
-        roundings=("adaround",),
-        bits=("w4a8",),
-        seeds=SEEDS[:1],
+        seeds=FIRST,
+        essential=True,
     ),
     Block(
         name="w4a8-baselines",
-        question="the same on real and on random inputs",
-        sources=(DATA, RANDOM),
+        question="the same on real and on random inputs, and with float activations",
+        sources=(AUTO, DATA, RANDOM),
         roundings=("gptq",),
-        bits=("w4a8", "w4a32", "w3a32", "w8a32"),
-        seeds=SEEDS[:1],
-    ),
-    Block(
-        name="w4a8-real",
-        question="learned rounding on real inputs",
-        networks=LARGE,
-        sources=(DATA,),
-        roundings=("adaround",),
-        bits=("w4a8",),
-        seeds=SEEDS[:1],
+        bits=("w4a8", "w4a32"),
+        seeds=FIRST,
     ),
     Block(
         name="narrow",
         question="how accuracy falls with the bits",
+        networks=SMALL,
         sources=(AUTO, DATA, RANDOM),
         roundings=("gptq",),
-        bits=("w6a6", "w5a5", "w4a4", "w4a32", "w3a32"),
-        seeds=SEEDS[:1],
-    ),
-    Block(
-        name="w4a4",
-        question="four bits everywhere, how far from real data",
-        sources=(VARIED, DATA),
-        roundings=("gptq", "adaround"),
-        bits=("w4a4",),
-        seeds=SEEDS[:1],
-    ),
-    Block(
-        name="literature",
-        question="beside published figures",
-        networks=RESNETS,
-        sources=(VARIED,),
-        roundings=("nearest", "squant", "gptq", "adaround"),
-        bits=("w4a4", "w3a3"),
-        protocols=(LITERATURE, DEPLOYABLE),
-    ),
-    Block(
-        name="literature-baselines",
-        question="the same on real and on random inputs",
-        networks=RESNETS,
-        sources=(DATA, RANDOM),
-        roundings=("gptq", "adaround"),
-        bits=("w4a4", "w3a3"),
-        protocols=(LITERATURE,),
-        seeds=SEEDS[:1],
-    ),
-    Block(
-        name="literature-weights",
-        question="the same with float activations",
-        networks=RESNETS,
-        sources=(VARIED, DATA, RANDOM),
-        roundings=("gptq",),
-        bits=("w4a32", "w3a32"),
-        protocols=(LITERATURE,),
-        seeds=SEEDS[:1],
+        bits=("w8a32", "w6a6", "w5a5", "w4a4", "w3a32"),
+        seeds=FIRST,
     ),
     Block(
         name="improvements",
         question="what the published improvements of inversion bring",
-        networks=("resnet20_chenyaofo", "ic_resnet8"),
+        networks=("ic_resnet8", "resnet20_chenyaofo"),
         sources=tuple(_source("bn-inversion", improvements=names) for names in ((), *RECIPES.values())),
         roundings=("gptq",),
         bits=("w8a8", "w4a4"),
-        seeds=SEEDS[:1],
+        seeds=FIRST,
     ),
 )
 
@@ -225,19 +243,38 @@ QUICK = (
         roundings=("nearest", "gptq"),
         bits=("w8a8", "w4a4"),
         protocols=(DEPLOYABLE, LITERATURE),
-        seeds=SEEDS[:1],
+        seeds=FIRST,
     ),
 )
+
+CUDA_AUTO, CUDA_DATA = _source("auto", device="cuda"), _source("data", device="cuda")
 
 GPU = (
     Block(
         name="gpu",
-        question="what generator and adaround cost on a GPU",
-        networks=("resnet20_chenyaofo", "efficientnet_lite0_224", "mobilenetv1_075_224"),
-        sources=(_source("generator", device="cuda"), _source("auto", device="cuda")),
+        question="learned rounding on large networks, and what it costs on a GPU",
+        networks=LARGE,
+        sources=(CUDA_AUTO, CUDA_DATA),
         roundings=("adaround",),
         bits=("w4a8",),
-        seeds=SEEDS[:1],
+    ),
+    Block(
+        name="gpu-w4a4",
+        question="four bits everywhere on large networks, how far from real data",
+        networks=LARGE,
+        sources=(CUDA_AUTO, CUDA_DATA),
+        roundings=("adaround",),
+        bits=("w4a4",),
+        seeds=FIRST,
+    ),
+    Block(
+        name="gpu-generator",
+        question="what the generator costs on a GPU",
+        networks=(*LARGE, "resnet20_chenyaofo"),
+        sources=(_source("generator", device="cuda"),),
+        roundings=("gptq",),
+        bits=("w8a8",),
+        seeds=FIRST,
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from zsq_export.errors import PlanError
 from zsq_export.graph.opset import upgrade_opset
-from zsq_export.graph.topology import constant_value, node_by_name, static_shape, value_by_name
+from zsq_export.graph.topology import constant_value, is_op, node_by_name, static_shape, value_by_name
 from zsq_export.passes.editing import Editor
 from zsq_export.planning.plan import Plan, Role, TensorPlan
 from zsq_export.quantization.dtypes import QuantDtype
@@ -30,6 +31,8 @@ _STORED = {
     QuantDtype.FLOAT8E4M3FN: ml_dtypes.float8_e4m3fn,
 }
 
+_EIGHT_BIT = {QuantDtype.INT4: QuantDtype.INT8, QuantDtype.UINT4: QuantDtype.UINT8}
+
 
 class InsertQdq(ir.passes.InPlacePass):
     """Inserts quantization as the plan lists it. Every tensor keeps its name; all uses of one tensor share one pair.
@@ -38,7 +41,8 @@ class InsertQdq(ir.passes.InPlacePass):
     2. ACTIVATION with ``as_output``: the graph output called ``t`` is the dequantized tensor; the float one before it
        is renamed to ``t_float``.
     3. WEIGHT and BIAS: an integer initializer and a DequantizeLinear. The float initializer goes when nobody reads it.
-    4. ACTIVATION of fewer bits than its type has: a Clip of the integers between the two.
+    4. ACTIVATION of fewer bits than its type has: a Clip of the integers between the two. So are four bits stored
+       behind a Clip or Relu that ONNX Runtime would fuse wrongly.
     5. int32 has no zero-point input: ONNX Runtime wants it absent or zero.
     6. 16-bit and 4-bit types and blocks raise the model to operator set 21, 8-bit floats to 19: the first with them.
     """
@@ -109,6 +113,7 @@ def _insert(
 
 def _activation_pair(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Value:
     name = item.tensor
+    item = _loadable(item, value)
     scale, zero_point, attributes = _parameters(editor, item.qparams, value)
     quantized = editor.node("QuantizeLinear", [value, scale, zero_point], like=value, value_name=f"{name}_quantized",
                             node_name=f"{name}_QuantizeLinear", attributes=attributes)  # fmt: skip
@@ -121,6 +126,21 @@ def _activation_pair(editor: Editor, item: TensorPlan, value: ir.Value) -> ir.Va
     else:
         editor.graph.insert_after(producer, [*limited, dequantized])
     return dequantized.outputs[0]
+
+
+def _loadable(item: TensorPlan, value: ir.Value) -> TensorPlan:
+    """The same integers in an 8-bit type where four bits follow a Clip or a Relu that ONNX Runtime would fuse.
+
+    ONNX Runtime 1.30 and 1.32 fuse these into the QuantizeLinear behind them. Where that one's type has four bits, they
+    refuse the model after a Clip, and drop a Relu whatever the zero point is.
+    """
+    producer, qparams = value.producer(), item.qparams
+    wide = _EIGHT_BIT.get(qparams.dtype)
+    if wide is None or producer is None or not is_op(producer, "Clip", "Relu"):
+        return item
+    if is_op(producer, "Relu") and qparams.zero_point == (qparams.limits[0],):
+        return item
+    return replace(item, qparams=replace(qparams, dtype=wide, bits=qparams.width))
 
 
 def _limit(editor: Editor, integers: ir.Value, item: TensorPlan) -> ir.Node:

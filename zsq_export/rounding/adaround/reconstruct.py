@@ -3,7 +3,7 @@ before it leave (BRECQ, Li et al., ICLR 2021), with activations quantized at ran
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,13 @@ from zsq_export.rounding.adaround.settings import AdaroundSettings
 from zsq_export.rounding.adaround.simulation import Simulation
 
 Tensors = dict[str, Tensor]
+
+_PROBE = 2
+_TENSORS_AT_ONCE = 6
+"""Exact and quantized entries, exits and what several places cross."""
+
+_SHARE = 0.4
+"""Of the free memory of a GPU; the rest is for the gradients of a batch."""
 
 
 def reconstruct(
@@ -40,7 +47,8 @@ def reconstruct(
     Returns:
         Mean relative squared error that the segments ended with.
     """
-    exact, quantized = dict(inputs), dict(inputs)
+    exact = {name: tensor.to(_home(executor, inputs, segments)) for name, tensor in inputs.items()}
+    quantized = dict(exact)
     errors = []
     for index, segment in enumerate(segments):
         targets = _run_all(executor, segment, exact, {}, settings.batch)
@@ -56,13 +64,31 @@ def reconstruct(
 
 def _run_all(executor: SegmentedExecutor, segment: Segment, values: Tensors, patches: Patches, batch: int) -> Tensors:
     """The exits for all samples, without gradients."""
-    samples = len(next(iter(values.values())))
+    first = next(iter(values.values()))
+    samples, home = len(first), first.device
     parts = []
     with torch.no_grad():
         for start in range(0, samples, batch):
             entries = {name: values[name][start : start + batch].to(executor.device) for name in segment.entries}
             parts.append(executor.run(segment, entries, patches))
-    return {name: torch.cat([part[name].cpu() for part in parts]) for name in segment.exits}
+    return {name: torch.cat([part[name].to(home) for part in parts]) for name in segment.exits}
+
+
+def _home(executor: SegmentedExecutor, inputs: Tensors, segments: Sequence[Segment]) -> torch.device:
+    """Where tensors of all samples are kept: the device if they take a small part of it, else the host.
+
+    Copying each batch from the host takes longer than learning from it.
+    """
+    if executor.device.type != "cuda":
+        return executor.device
+    probe = {name: tensor[:_PROBE] for name, tensor in inputs.items()}
+    with torch.no_grad():
+        found = executor.run(executor.whole([name for s in segments for name in s.exits]), probe, {})
+    samples = len(next(iter(inputs.values())))
+    largest = max(tensor.numel() * tensor.element_size() for tensor in (*found.values(), *probe.values()))
+    needed = largest / _PROBE * samples * _TENSORS_AT_ONCE
+    free, _ = torch.cuda.mem_get_info(executor.device)
+    return executor.device if needed < _SHARE * free else torch.device("cpu")
 
 
 def _learn(
