@@ -13,10 +13,12 @@ from zsq_export.backends.registry import get_backend
 from zsq_export.calib.base import CalibrationResult
 from zsq_export.calib.saved import save_calibration
 from zsq_export.listing import list_targets
+from zsq_export.metrics.base import Metric
+from zsq_export.metrics.choose import choose_metric
 from zsq_export.options import CalibrationOptions
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
-from zsq_export.preprocessing import Preprocessing
+from zsq_export.preprocessing import Fitting, Preprocessing
 from zsq_export.validation.gates import Gates
 from zsq_export.validation.latency import LatencyOptions
 from zsq_export.validation.report_types import ValidationReport
@@ -126,12 +128,14 @@ def plan(
     return pipeline.plan_for(calibrated, backend, planning or PlanOptions())
 
 
-def validate(
+def validate(  # noqa: PLR0913  # keyword-only, each with a default
     artifact: File,
     *,
     model: File | None = None,
     data: File | None = None,
     preprocessing: Preprocessing | None = None,
+    fitting: Fitting | None = None,
+    metrics: Sequence[str | Metric] = (),
     gates: Gates | None = None,
     latency: LatencyOptions | None = LatencyOptions(),  # noqa: B008  # frozen
     threads: int | None = None,
@@ -143,6 +147,8 @@ def validate(
         model: the float model, if it moved.
         data: labelled data, see :func:`zsq_export.validation.data.load_labelled`; None: held-out synthetic inputs.
         preprocessing: of pictures; None: as the artifact says.
+        fitting: how pictures come to the model's size; None: as the preprocessing says.
+        metrics: to measure of both models: objects, or what ``--metric`` takes.
         gates: limits; see ``passed`` of the report.
         latency: how to time; None: do not.
         threads: of the runtime.
@@ -150,13 +156,15 @@ def validate(
     Raises:
         ZsqError: the artifact is incomplete or changed, its runtime is missing, or the data does not fit.
     """
-    options = ValidationOptions(gates=gates or Gates(), latency=latency, threads=threads)
+    chosen = tuple(choose_metric(metric) if isinstance(metric, str) else metric for metric in metrics)
+    options = ValidationOptions(gates=gates or Gates(), latency=latency, threads=threads, metrics=chosen)
     return verification.validate(
         verification.Verification(
             folder=Path(artifact),
             model=None if model is None else Path(model),
             data=None if data is None else Path(data),
             preprocessing=preprocessing,
+            fitting=fitting,
             options=options,
         )
     )

@@ -53,14 +53,22 @@ def read_picture(file: Path, size: PictureSize, *, resize: int | None = None) ->
     Raises:
         DataError: the file is no readable picture.
     """
+    return _as_array(fit_picture(open_picture(file, size.channels), size, resize=resize), size)
+
+
+def open_picture(file: Path, channels: int) -> Image:
+    """Reads a picture at its own size, RGB or grey (1 channel); an EXIF rotation is applied, an alpha channel dropped.
+
+    Raises:
+        DataError: the file is no readable picture.
+    """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("L" if size.channels == 1 else "RGB")
+            return ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} is not a readable picture: {error}", hint="remove or replace the file") from error
-    return _as_array(fit_picture(picture, size, resize=resize), size)
 
 
 def fit_pixels(pixels: NDArray[np.uint8], size: PictureSize, *, resize: int | None = None) -> NDArray[np.uint8]:

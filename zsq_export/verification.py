@@ -21,7 +21,7 @@ from zsq_export.pages import write_page
 from zsq_export.pipeline import equalize, options_of
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
-from zsq_export.preprocessing import Preprocessing
+from zsq_export.preprocessing import Fitting, Preprocessing
 from zsq_export.reporting.report_json import write_report
 from zsq_export.validation.bench import Bench
 from zsq_export.validation.data import load_labelled
@@ -48,6 +48,7 @@ class Verification:
         preprocessing: of pictures; None: as the artifact says.
         options: what to measure, and the gates.
         samples: so many of them, spread over the data; None: all.
+        fitting: how pictures come to the model's size; None: as the preprocessing says.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Verification:
     preprocessing: Preprocessing | None = None
     options: ValidationOptions = field(default_factory=ValidationOptions)
     samples: int | None = None
+    fitting: Fitting | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +178,8 @@ def _samples(verification: Verification, artifact: Artifact, prepared: PreparedM
     if len(prepared.inputs) != 1:
         raise DataError(f"the model has {len(prepared.inputs)} inputs, --data works with one")
     preprocessing = verification.preprocessing or artifact.manifest.preprocessing
+    if preprocessing is not None and verification.fitting is not None:
+        preprocessing = verification.fitting.over(preprocessing)
     return load_labelled(verification.data, prepared.inputs[0], preprocessing)
 
 

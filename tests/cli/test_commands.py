@@ -140,6 +140,28 @@ def test_validate_writes_the_report_and_passes_its_gates(
     assert json.loads(again.out) == report
 
 
+def test_validate_measures_what_it_is_asked_for(here: Run, artifact: Path, work: Path, digits_model: Any) -> None:
+    np.savez(work / "test.npz", x=digits_model.x_pixels, y=digits_model.y_test)
+    code = "def mine(outputs, targets, inputs):\n    return next(iter(outputs.values())).argmax(1) == targets\n"
+    (work / "mine.py").write_text(code)
+    asked = ("--metric", "mse", "--metric", "top1", "--metric", "mine.py:mine")
+    outcome = here("validate", "out", "--data", "test.npz", *asked, "--max-drop", "0", "--no-latency", "--json")
+    assert outcome.code == 3 and "gate max-accuracy-drop failed" in outcome.err
+    report = json.loads(outcome.out)
+    mse, top1, mine = report["metrics"]
+    assert mse["float_value"] == 0 and mse["drop"] > 0
+    assert top1["float_value"] == pytest.approx(report["accuracy"]["top1_float"])
+    assert mine["quantized_value"] == pytest.approx(top1["quantized_value"] / 100)
+    page = (artifact / "report.html").read_text()
+    assert "<td>mse</td>" in page and "<td>mine</td>" in page
+
+
+def test_metrics_that_cannot_be_meant_end_before_anything_runs(here: Run, artifact: Path) -> None:
+    assert "did you mean psnr?" in here("validate", "out", "--metric", "psrn").error()
+    assert here("validate", "out", "--metric", "nowhere.py:f").code == 2
+    assert "needs samples with classes, there are none" in here("validate", "out", "--metric", "top1").error()
+
+
 def test_a_failed_gate_is_exit_code_3_with_the_report_written(here: Run, artifact: Path) -> None:
     outcome = here("validate", "out", "--min-agreement", "100", "--min-speedup", "1000", "--batch-size", "2", "--json")
     assert outcome.code == 3

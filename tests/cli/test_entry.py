@@ -18,7 +18,9 @@ from zsq_export.calib.improvement import Improvement
 from zsq_export.cli import options, target_options
 from zsq_export.cli.commands import COMMANDS, root
 from zsq_export.cli.entry import ExitCode
+from zsq_export.metrics.choose import metric_names
 from zsq_export.planning.schemes import Scheme
+from zsq_export.preprocessing import Fit, Interpolation
 from zsq_export.quantization.estimators import RangeEstimator
 
 HEAVY = ("numpy", "torch", "onnx", "onnx_ir", "onnxruntime", "openvino", "rich", "jinja2", "PIL")
@@ -40,6 +42,8 @@ def test_every_command_has_help(here: Callable[..., Any]) -> None:
 
 def test_names_spelled_out_for_help_are_those_of_the_enumerations() -> None:
     assert tuple(Effort) == options.EFFORTS
+    assert (tuple(Fit), tuple(Interpolation)) == (options.FITS, options.INTERPOLATIONS)
+    assert metric_names() == options.METRICS
     assert tuple(Improvement) == options.IMPROVEMENTS
     assert tuple(Device) == options.DEVICES
     assert tuple(RangeEstimator) == options.RANGE_ESTIMATORS

@@ -15,7 +15,7 @@ from zsq_export.validation.findings import find
 from zsq_export.validation.gates import Gates, evaluate_gates, require_gates
 from zsq_export.validation.report_types import Severity, ValidationReport
 
-REPORT = make_report()
+REPORT = replace(make_report(), metrics=())
 
 
 @pytest.mark.parametrize(
@@ -158,3 +158,27 @@ def test_outputs_that_are_not_finite_are_the_first_finding() -> None:
 
 def test_synthetic_inputs_are_a_finding() -> None:
     assert "not how accurate" in texts(make_report(InputOrigin.SYNTHETIC), Severity.NOTE)
+
+
+def test_the_drop_of_a_metric_is_judged_in_its_own_unit() -> None:
+    """Positive is worse, whichever way the metric runs."""
+    report = make_report()
+    (metric,) = report.metrics
+    (result,) = evaluate_gates(Gates(max_accuracy_drop=0.9), report)
+    assert (result.measured, result.unit, result.passed) == (1.0, "points", False)
+    error = replace(metric, name="mse", unit="", higher_is_better=False, drop=0.002)
+    (result,) = evaluate_gates(Gates(max_accuracy_drop=0.01), replace(report, metrics=(error, metric)))
+    assert result.passed and result.unit == "" and "0.002, at most 0.01 wanted" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("drop", "error", "severity"),
+    [(1.0, None, Severity.NOTE), (0.0, None, Severity.GOOD), (-1.0, None, Severity.GOOD), (1.0, 0.6, Severity.GOOD)],
+)
+def test_a_loss_of_a_metric_is_a_finding_where_it_is_more_than_chance(
+    drop: float, error: float | None, severity: Severity
+) -> None:
+    report = make_report()
+    metric = replace(report.metrics[0], drop=drop, drop_standard_error=error)
+    found = find(replace(report, metrics=(metric,)))
+    assert [finding.severity for finding in found if "coco-map" in finding.text] == [severity]

@@ -11,6 +11,7 @@ from zsq_export.cli.console import Console
 from zsq_export.cli.options import (
     console_options,
     file_path,
+    fitting_options,
     folder_path,
     integer_list,
     overwrite_option,
@@ -19,15 +20,16 @@ from zsq_export.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from zsq_export.preprocessing import Preprocessing
+    from zsq_export.preprocessing import Fitting, Preprocessing
 
 
 @click.command(short_help="Pack an artifact for validation on a device.")
 @click.argument("artifact", type=folder_path)
 @click.option("-o", "--output", type=file_path, help="The zip file. [default: ARTIFACT.zip beside it]")
 @click.option("--model", type=file_path, help="The float model, if it is no longer where it was converted.")
-@click.option("--data", type=folder_path, help="Labelled data: class folders, or .npz with x and y.")
+@click.option("--data", type=folder_path, help="Labelled data: class folders, .npz with x and y, COCO, pairs.")
 @preprocessing_options
+@fitting_options
 @click.option("--samples", type=click.IntRange(min=1), help="At most so many. [default: 256, and below 128 MiB]")
 @click.option(
     "--batch-size",
@@ -48,6 +50,7 @@ def command(
     model: Path | None,
     data: Path | None,
     preprocessing: Preprocessing | None,
+    fitting: Fitting | None,
     samples: int | None,
     batch_sizes: tuple[int, ...],
     no_latency: bool,
@@ -77,7 +80,9 @@ def command(
     with console.progress() as progress:
         options = ValidationOptions(latency=latency, threads=threads[0] if threads else None, progress=progress)
         spec = build_bundle(
-            Verification(folder=artifact, model=model, data=data, preprocessing=preprocessing, options=options),
+            Verification(
+                folder=artifact, model=model, data=data, preprocessing=preprocessing, fitting=fitting, options=options
+            ),
             destination,
             limit=SampleLimit(most=samples),
             overwrite=overwrite,

@@ -14,7 +14,7 @@ from zsq_export.cli.console import Console
 from zsq_export.errors import UsageError
 
 if TYPE_CHECKING:
-    from zsq_export.preprocessing import Preprocessing
+    from zsq_export.preprocessing import Fitting, Preprocessing
 
 Command = Callable[..., Any]
 
@@ -26,6 +26,11 @@ DEVICES = ("cpu", "cuda")
 BUDGETS = ("size", "macs")
 RANGE_ESTIMATORS = ("min-max", "mean-min-max", "percentile", "mse")
 """Spelled out here, so that --help imports neither NumPy nor ONNX; a test compares them with the enumerations."""
+
+FITS = ("crop", "stretch", "letterbox", "letterbox-corner", "pad")
+INTERPOLATIONS = ("bicubic", "bilinear", "opencv-linear")
+METRICS = ("coco-map", "cosine", "miou", "mse", "psnr", "roc-auc", "top1", "top5")
+"""Likewise."""
 
 PREPROCESSING_NAMES = ("mean", "std", "input_range", "bgr", "preprocessing")
 CALIBRATION_NAMES = (
@@ -115,6 +120,29 @@ def preprocessing_options(command: Command) -> Command:
         return command(preprocessing=parse_preprocessing(mean, std, input_range, bgr, preprocessing), **rest)
 
     return wrapped
+
+
+def fitting_options(command: Command) -> Command:
+    """``--fit --interpolation``, as ``fitting`` (None if neither was given)."""
+
+    @click.option("--fit", type=click.Choice(FITS), help="How pictures come to the model's size. [default: crop]")
+    @click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How they are resized. [default: bicubic]")
+    @functools.wraps(command)
+    def wrapped(*, fit: str | None, interpolation: str | None, **rest: Any) -> Any:
+        return command(fitting=_fitting(fit, interpolation), **rest)
+
+    return wrapped
+
+
+def _fitting(fit: str | None, interpolation: str | None) -> Fitting | None:
+    if fit is None and interpolation is None:
+        return None
+    from zsq_export.preprocessing import Fit, Fitting, Interpolation
+
+    return Fitting(
+        fit=None if fit is None else Fit(fit),
+        interpolation=None if interpolation is None else Interpolation(interpolation),
+    )
 
 
 def parse_preprocessing(

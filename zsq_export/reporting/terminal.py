@@ -8,7 +8,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from zsq_export.reporting.wording import decibels, milliseconds, origin_mark, percent, share, size
+from zsq_export.reporting.wording import (
+    change,
+    decibels,
+    measured,
+    milliseconds,
+    origin_mark,
+    percent,
+    share,
+    size,
+)
 from zsq_export.validation.figures import Latency, OutputFidelity
 from zsq_export.validation.forecast import AgreementKind
 from zsq_export.validation.report_types import Severity, ValidationReport
@@ -65,7 +74,7 @@ def _print_table(console: Console, title: str, columns: Sequence[str], rows: _Ro
 
 
 def _summary(report: ValidationReport) -> _Content:
-    rows = [*_accuracy_rows(report)]
+    rows = [*_metric_rows(report), *_accuracy_rows(report)]
     for output in report.outputs:
         rows += _output_rows(output)
     rows.append(("multiply-accumulates in int8", share(report.executed.int8_mac_share), "", ""))
@@ -73,15 +82,26 @@ def _summary(report: ValidationReport) -> _Content:
     return ("Quantized against float", ("figure", "value", "n", "inputs"), rows)
 
 
+def _metric_rows(report: ValidationReport) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for metric in report.metrics:
+        tail = (str(metric.samples), origin_mark(metric.inputs))
+        error = "" if metric.drop_standard_error is None else f" ± {metric.drop_standard_error:.3g}"
+        values = f"{measured(metric.float_value, '')} → {measured(metric.quantized_value, metric.unit)}"
+        rows.append((f"{metric.name} float → int8", values, *tail))
+        rows.append((f"{metric.name} difference", change(metric.quantized_value - metric.float_value) + error, *tail))
+    return rows
+
+
 def _accuracy_rows(report: ValidationReport) -> list[tuple[str, str, str, str]]:
     accuracy = report.accuracy
     if accuracy is None:
         return []
     tail = (str(accuracy.samples), origin_mark(accuracy.inputs))
-    change = f"{accuracy.change:+.2f} ± {accuracy.drop_standard_error:.2f} points"
+    difference = f"{accuracy.change:+.2f} ± {accuracy.drop_standard_error:.2f} points"
     rows = [
         ("top-1 float → int8", f"{accuracy.top1_float:.2f} → {percent(accuracy.top1_quantized)}", *tail),
-        ("top-1 difference", change, *tail),
+        ("top-1 difference", difference, *tail),
     ]
     if accuracy.top5_float is not None:
         rows.append(("top-5 float → int8", f"{accuracy.top5_float:.2f} → {percent(accuracy.top5_quantized)}", *tail))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.errors import DataError
 from zsq_export.graph.prepared import InputInfo
-from zsq_export.imaging import PictureSize, apply_preprocessing, fit_pixels, read_picture
-from zsq_export.preprocessing import Preprocessing
+from zsq_export.imaging import PictureSize, apply_preprocessing, fit_pixels
+from zsq_export.metrics.base import DataForm, Targets
+from zsq_export.placing import place_file
+from zsq_export.preprocessing import Fit, Preprocessing
+from zsq_export.validation.coco import find_annotations, read_coco
 from zsq_export.validation.figures import InputOrigin
-from zsq_export.validation.folders import PictureList, list_labelled
+from zsq_export.validation.folders import list_labelled
 from zsq_export.validation.npz import NpzContent, read_npz
+from zsq_export.validation.pairs import MaskReader, TargetReader, find_masks, find_pairs
 from zsq_export.validation.samples import Feeds, Samples
 
 _DEFAULT_SIDE = 224
@@ -31,9 +37,14 @@ def load_labelled(path: Path, input: InputInfo, preprocessing: Preprocessing | N
     2. a flat folder of pictures, with ``labels.csv`` (``file,class index``) or ``labels.txt`` (``file class index``),
        or without either: then nothing is labelled and only fidelity can be measured;
     3. an ``.npz`` file with ``x`` and optionally ``y``: ``x`` is uint8 pixels, NHWC or NCHW, that are resized like
-       pictures and preprocessed, or floating-point numbers in the input's own shape that are taken as they are.
+       pictures and preprocessed, or floating-point numbers in the input's own shape that are taken as they are; ``y``
+       is one class index per sample, or an array of any other shape per sample;
+    4. COCO's annotations (a .json file, or a folder that holds one) with their pictures: boxes are known;
+    5. a folder with ``input/`` and ``target/``, pictures of the same names: the picture that should come out is known.
+       They are never resized; those smaller than the input are continued by their edge;
+    6. a folder with ``images/`` and ``masks/``, of the same names: the class index of every pixel is known.
 
-    Pictures are resized and cropped as :func:`zsq_export.imaging.fit_picture` says. A side that the model leaves open
+    Pictures are fitted as :class:`zsq_export.preprocessing.Fit` says. A side that the model leaves open
     is ``preprocessing.resize``, or 224, for folders, and the pixels' own for ``.npz``.
 
     Args:
@@ -45,13 +56,14 @@ def load_labelled(path: Path, input: InputInfo, preprocessing: Preprocessing | N
         DataError: nothing usable there; the message names the file, what was expected and what was found. Reading a
             batch later raises it, too, for a picture that turns out to be broken.
     """
-    if path.is_dir():
-        return _folder_samples(path, list_labelled(path), input, preprocessing)
+    if path.is_dir() or path.suffix.lower() == ".json":
+        return _picture_samples(path, input, preprocessing)
     if not path.exists():
         raise DataError(f"there is no data at {path}", hint="give a folder of pictures or an .npz file")
     if path.suffix.lower() != ".npz":
         raise DataError(
-            f"{path} is neither a folder nor an .npz file", hint="give a folder of pictures or an .npz file"
+            f"{path} is neither a folder nor an .npz file",
+            hint="give a folder of pictures, an .npz file or COCO's .json file",
         )
     return _npz_samples(path, read_npz(path), input, preprocessing)
 
@@ -64,8 +76,7 @@ class _PictureReader:
     preprocessing: Preprocessing
 
     def __call__(self, rows: range) -> Feeds:
-        resize = self.preprocessing.resize
-        pixels = [read_picture(self.files[row], self.size, resize=resize) for row in rows]
+        pixels = [place_file(self.files[row], self.size, self.preprocessing) for row in rows]
         return {self.name: apply_preprocessing(np.stack(pixels), self.preprocessing)}
 
 
@@ -95,20 +106,50 @@ class _ArrayReader:
         return {self.name: values}
 
 
-def _folder_samples(
-    path: Path, pictures: PictureList, input: InputInfo, preprocessing: Preprocessing | None
-) -> Samples:
-    known = _require(preprocessing, path)
-    side = known.resize or _DEFAULT_SIDE
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What is known of pictures: in which form, and a reader, or labels."""
+
+    form: DataForm
+    targets: Callable[[range], Targets] | None = None
+    labels: NDArray[np.int64] | None = None
+
+
+def _picture_samples(path: Path, input: InputInfo, preprocessing: Preprocessing | None) -> Samples:
+    spec = _require(preprocessing, path)
+    side = spec.resize or _DEFAULT_SIDE
     size = PictureSize(input.shape[2] or side, input.shape[3] or side, _channels(input, path))
-    reader = _PictureReader(files=pictures.files, name=input.name, size=size, preprocessing=known)
+    files, known, spec = _find_pictures(path, size, spec)
     return Samples(
-        description=f"{len(pictures.files)} pictures in {path}",
+        description=f"{len(files)} pictures in {path}",
         origin=InputOrigin.REAL,
-        count=len(pictures.files),
-        labels=pictures.labels,
-        read=reader,
+        count=len(files),
+        labels=known.labels,
+        read=_PictureReader(files=files, name=input.name, size=size, preprocessing=spec),
+        form=known.form,
+        targets=known.targets,
     )
+
+
+def _find_pictures(
+    path: Path, size: PictureSize, spec: Preprocessing
+) -> tuple[tuple[Path, ...], _Known, Preprocessing]:
+    """Looks at what a folder holds, the most telling first."""
+    annotations = path if path.is_file() else find_annotations(path)
+    if annotations is not None:
+        found = read_coco(annotations, size, spec)
+        return found.files, _Known(form=DataForm.BOXES, targets=lambda rows: [found.boxes[row] for row in rows]), spec
+    pairs = find_pairs(path)
+    if pairs is not None:
+        targets = TargetReader(files=pairs.targets, channels=size.channels, order=spec.channel_order)
+        return pairs.inputs, _Known(form=DataForm.PICTURES, targets=targets), replace(spec, fit=Fit.PAD)
+    masked = find_masks(path)
+    if masked is not None:
+        masks = MaskReader(files=masked.targets, size=size, preprocessing=spec)
+        return masked.inputs, _Known(form=DataForm.MASKS, targets=masks), spec
+    pictures = list_labelled(path)
+    form = DataForm.ANYTHING if pictures.labels is None else DataForm.CLASSES
+    return pictures.files, _Known(form=form, labels=pictures.labels), spec
 
 
 def _npz_samples(path: Path, content: NpzContent, input: InputInfo, preprocessing: Preprocessing | None) -> Samples:
@@ -123,7 +164,23 @@ def _npz_samples(path: Path, content: NpzContent, input: InputInfo, preprocessin
         count=len(content.x),
         labels=content.y,
         read=reader,
+        form=_npz_form(content),
+        targets=None if content.values is None else _Rows(content.values),
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    values: NDArray[Any]
+
+    def __call__(self, rows: range) -> Targets:
+        return self.values[rows.start : rows.stop]
+
+
+def _npz_form(content: NpzContent) -> DataForm:
+    if content.y is not None:
+        return DataForm.CLASSES
+    return DataForm.ANYTHING if content.values is None else DataForm.VALUES
 
 
 def _pixel_reader(path: Path, x: NDArray[np.uint8], input: InputInfo, preprocessing: Preprocessing) -> _PixelReader:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from zsq_export.errors import ArtifactError
+from zsq_export.metrics.base import Metric, MetricBatch
+from zsq_export.metrics.results import MetricResult
+from zsq_export.metrics.running import MetricRun
 from zsq_export.validation.accuracy import AccuracyMeter
 from zsq_export.validation.comparison import OutputMeter, class_scores
 from zsq_export.validation.confusion import Confusion, ConfusionMeter
@@ -24,11 +27,13 @@ class OutputFigures:
         outputs: per graph output, in the model's order.
         accuracy: None without labels or class scores.
         confusion: None without class scores.
+        metrics: that were asked for.
     """
 
     outputs: tuple[OutputFidelity, ...]
     accuracy: Accuracy | None
     confusion: Confusion | None
+    metrics: tuple[MetricResult, ...] = ()
 
 
 class OutputComparison:
@@ -74,7 +79,12 @@ class OutputComparison:
 
 
 def measure_outputs(
-    reference: Run, quantized: Run, samples: Samples, batch_size: int, progress: Progress
+    reference: Run,
+    quantized: Run,
+    samples: Samples,
+    batch_size: int,
+    progress: Progress,
+    metrics: Sequence[Metric] = (),
 ) -> OutputFigures:
     """Compares two models on all samples.
 
@@ -84,15 +94,21 @@ def measure_outputs(
         samples: inputs, with labels where accuracy is wanted.
         batch_size: samples per run.
         progress: told what is being done and how far it is.
+        metrics: to measure of both models.
+
+    Raises:
+        DataError: a metric needs other data, or cannot use the outputs.
     """
     comparison = OutputComparison(samples.origin)
+    measured = MetricRun(metrics, samples.origin, samples.form)
     done = 0
     for batch in samples.batches(batch_size):
         expected, found = (run_padded(run, batch.feeds, batch_size) for run in (reference, quantized))
         comparison.add(expected, found, batch)
+        measured.add(expected, found, MetricBatch(inputs=batch.feeds, targets=batch.targets, reference=expected))
         done += batch_size
         progress("comparing outputs", min(1.0, done / len(samples)))
-    return comparison.result()
+    return replace(comparison.result(), metrics=measured.result())
 
 
 def _check_output(name: str, shape: tuple[int, ...], other: Outputs) -> None:

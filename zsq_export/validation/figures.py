@@ -24,7 +24,7 @@ class InputsUsed:
         origin: real data, or synthetic inputs that calibration did not see.
         description: where they came from, for people.
         samples: how many there are.
-        labelled: whether a class is known for each.
+        labelled: whether it is known what the model should say.
     """
 
     origin: InputOrigin

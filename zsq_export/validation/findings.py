@@ -69,6 +69,18 @@ def _accuracy(report: ValidationReport) -> Finding | None:
     return Finding(severity=Severity.GOOD, text=f"No measurable loss of top-1 accuracy: {change} ({spread}).")
 
 
+def _metric(report: ValidationReport) -> Finding | None:
+    if not report.metrics:
+        return None
+    metric = report.metrics[0]
+    error = metric.drop_standard_error
+    values = f"{metric.float_value:.4g} → {metric.quantized_value:.4g} {metric.unit}".rstrip()
+    spread = f"n = {metric.samples}" if error is None else f"± {error:.2g}, n = {metric.samples}"
+    if metric.drop > 2 * (error or 0.0) and metric.drop > 0:
+        return _note(f"{metric.name} gets worse: {values} ({spread}).")
+    return Finding(severity=Severity.GOOD, text=f"No measurable loss of {metric.name}: {values} ({spread}).")
+
+
 def _clipped(report: ValidationReport) -> Finding | None:
     for output in report.outputs:
         agreement = output.agreement
@@ -123,4 +135,4 @@ def _note(text: str) -> Finding:
     return Finding(severity=Severity.NOTE, text=text)
 
 
-_RULES = (_broken, _float_is_wrong, _speed, _accuracy, _clipped, _lowering, _executed, _synthetic)
+_RULES = (_broken, _float_is_wrong, _speed, _metric, _accuracy, _clipped, _lowering, _executed, _synthetic)

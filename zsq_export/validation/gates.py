@@ -17,7 +17,8 @@ class Gates:
     Attributes:
         min_agreement: smallest agreement with the float model, percent: of the top class, or where no output holds
             class scores, of the values.
-        max_accuracy_drop: largest loss of top-1 accuracy, points.
+        max_accuracy_drop: largest loss of the first metric that was asked for, in its unit; of top-1 accuracy, in
+            points, without one.
         min_speedup: smallest speed-up against the fastest float precision of the device, times.
     """
 
@@ -33,7 +34,7 @@ class _Rule:
     name: str
     limit: Callable[[Gates], float | None]
     figure: Callable[[ValidationReport], float | str]
-    unit: str
+    unit: Callable[[ValidationReport], str]
     at_least: bool
 
 
@@ -54,15 +55,16 @@ def require_gates(results: tuple[GateResult, ...]) -> None:
 
 
 def _evaluate(rule: _Rule, limit: float, report: ValidationReport) -> GateResult:
-    figure = rule.figure(report)
+    figure, unit = rule.figure(report), rule.unit(report)
     if isinstance(figure, str):
         reason = f"gate {rule.name} cannot be measured: {figure}"
-        return GateResult(name=rule.name, limit=limit, measured=None, unit=rule.unit, passed=False, reason=reason)
+        return GateResult(name=rule.name, limit=limit, measured=None, unit=unit, passed=False, reason=reason)
     passed = figure >= limit if rule.at_least else figure <= limit
     bound = "at least" if rule.at_least else "at most"
     verdict = "passed" if passed else "failed"
-    reason = f"gate {rule.name} {verdict}: {figure:.2f} {rule.unit}, {bound} {limit:g} wanted{_mark(rule, report)}"
-    return GateResult(name=rule.name, limit=limit, measured=figure, unit=rule.unit, passed=passed, reason=reason)
+    measured = f"{figure:.2f} {unit}" if unit else f"{figure:.4g}"
+    reason = f"gate {rule.name} {verdict}: {measured}, {bound} {limit:g} wanted{_mark(rule, report)}"
+    return GateResult(name=rule.name, limit=limit, measured=figure, unit=unit, passed=passed, reason=reason)
 
 
 def _is_estimated(report: ValidationReport) -> bool:
@@ -87,11 +89,18 @@ def _agreement(report: ValidationReport) -> float | str:
 
 
 def _accuracy_drop(report: ValidationReport) -> float | str:
+    if report.metrics:
+        return report.metrics[0].drop
     if report.accuracy is not None:
         return report.accuracy.drop
     if report.inputs.labelled:
         return "no output holds class scores"
     return "it needs labelled data, give it with --data"
+
+
+def _drop_unit(report: ValidationReport) -> str:
+    unit = report.metrics[0].unit if report.metrics else "%"
+    return "points" if unit == "%" else unit
 
 
 def _speedup(report: ValidationReport) -> float | str:
@@ -102,13 +111,19 @@ _FAR_OFF = 5.0
 """Points that agreement on synthetic inputs may lie below that of ``convert`` on its worst set of them."""
 _AGREEMENT, _SPEEDUP = "min-agreement", "min-speedup"
 _RULES = (
-    _Rule(name=_AGREEMENT, limit=lambda gates: gates.min_agreement, figure=_agreement, unit="%", at_least=True),
+    _Rule(
+        name=_AGREEMENT,
+        limit=lambda gates: gates.min_agreement,
+        figure=_agreement,
+        unit=lambda _: "%",
+        at_least=True,
+    ),
     _Rule(
         name="max-accuracy-drop",
         limit=lambda gates: gates.max_accuracy_drop,
         figure=_accuracy_drop,
-        unit="points",
+        unit=_drop_unit,
         at_least=False,
     ),
-    _Rule(name=_SPEEDUP, limit=lambda gates: gates.min_speedup, figure=_speedup, unit="times", at_least=True),
+    _Rule(name=_SPEEDUP, limit=lambda gates: gates.min_speedup, figure=_speedup, unit=lambda _: "times", at_least=True),
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zsq_export.errors import DataError
 
+_ONE_HOT_HINT = "for one-hot labels save y.argmax(axis=1)"
 _HINT = "save it with numpy.savez(file, x=samples, y=class_indices); y is optional"
 
 
@@ -21,11 +22,13 @@ class NpzContent:
 
     Attributes:
         x: [samples, ...], uint8 or floating.
-        y: int64 [samples], or None.
+        y: class indices, int64 [samples], or None.
+        values: what else y holds, one array of numbers per sample; None where it holds class indices or is not there.
     """
 
     x: NDArray[Any]
     y: NDArray[np.int64] | None
+    values: NDArray[Any] | None = None
 
 
 def read_npz(path: Path) -> NpzContent:
@@ -46,15 +49,28 @@ def read_npz(path: Path) -> NpzContent:
         raise DataError(f"{path}: x is {x.dtype}, expected uint8 pixels or floats", hint="convert it with x.astype")
     if x.ndim < 2 or not len(x):
         raise DataError(f"{path}: x is {list(x.shape)}, expected [samples, ...] with at least one sample")
-    return NpzContent(x=x, y=None if y is None else _labels(path, y, len(x)))
+    if y is None or _are_classes(y, len(x)):
+        return NpzContent(x=x, y=None if y is None else _labels(path, y, len(x)))
+    return NpzContent(x=x, y=None, values=_values(path, y, len(x)))
+
+
+def _are_classes(y: NDArray[Any], samples: int) -> bool:
+    return y.shape in ((samples,), (samples, 1)) and np.issubdtype(y.dtype, np.integer)
+
+
+def _values(path: Path, y: NDArray[Any], samples: int) -> NDArray[Any]:
+    if y.ndim < 1 or len(y) != samples or not np.issubdtype(y.dtype, np.number):
+        raise DataError(
+            f"{path}: y is {y.dtype} {list(y.shape)}, expected one integer class index, or one array of numbers, for "
+            f"each of {samples} samples",
+            hint=_ONE_HOT_HINT,
+        )
+    if y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+        raise DataError(f"{path}: y holds one-hot labels {list(y.shape)}", hint=_ONE_HOT_HINT)
+    return y
 
 
 def _labels(path: Path, y: NDArray[Any], samples: int) -> NDArray[np.int64]:
-    if y.shape not in ((samples,), (samples, 1)) or not np.issubdtype(y.dtype, np.integer):
-        raise DataError(
-            f"{path}: y is {y.dtype} {list(y.shape)}, expected one integer class index for each of {samples} samples",
-            hint="for one-hot labels save y.argmax(axis=1)",
-        )
     if y.min() < 0:
         raise DataError(f"{path}: y holds the negative class index {int(y.min())}", hint="classes count from 0")
     return y.reshape(samples).astype(np.int64)

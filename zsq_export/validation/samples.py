@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.errors import DataError
+from zsq_export.metrics.base import DataForm, Targets
 from zsq_export.validation.figures import InputOrigin, InputsUsed
 
 Feeds = Mapping[str, NDArray[np.float32]]
@@ -21,10 +22,12 @@ class Batch:
     Attributes:
         feeds: graph input name -> float32 [samples, ...].
         labels: class index of each sample, or None.
+        targets: what else is known of each sample, see :class:`zsq_export.metrics.base.DataForm`; None: the labels.
     """
 
     feeds: Feeds
     labels: NDArray[np.int64] | None
+    targets: Targets | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class Samples:
         count: number of samples.
         labels: int64 [count], or None.
         read: gives the feeds of a range of samples.
+        form: what is known of a sample.
+        targets: gives it for a range of samples, where it is no class index.
     """
 
     description: str
@@ -44,6 +49,8 @@ class Samples:
     count: int
     labels: NDArray[np.int64] | None
     read: Callable[[range], Feeds] = field(repr=False)
+    form: DataForm = DataForm.ANYTHING
+    targets: Callable[[range], Targets] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -63,7 +70,8 @@ class Samples:
         for start in range(0, self.count, size):
             rows = range(start, min(start + size, self.count))
             labels = None if self.labels is None else self.labels[rows.start : rows.stop]
-            yield Batch(feeds=self.read(rows), labels=labels)
+            targets = labels if self.targets is None else self.targets(rows)
+            yield Batch(feeds=self.read(rows), labels=labels, targets=targets)
 
     def head(self, count: int) -> Samples:
         """The first ``count`` samples (all, if there are fewer)."""
@@ -77,12 +85,24 @@ class Samples:
             return self
         picked = [index * self.count // count for index in range(count)]
         labels = None if self.labels is None else self.labels[picked]
-        return replace(self, count=count, labels=labels, read=lambda rows: self._gather([picked[row] for row in rows]))
+        known = self.targets
+        return replace(
+            self,
+            count=count,
+            labels=labels,
+            read=lambda rows: self._gather([picked[row] for row in rows]),
+            targets=None
+            if known is None
+            else lambda rows: [known(range(index, index + 1))[0] for index in (picked[row] for row in rows)],
+        )
 
     def used(self) -> InputsUsed:
         """What the report says of them."""
         return InputsUsed(
-            origin=self.origin, description=self.description, samples=self.count, labelled=self.labels is not None
+            origin=self.origin,
+            description=self.description,
+            samples=self.count,
+            labelled=self.labels is not None or self.targets is not None,
         )
 
     def _gather(self, indices: list[int]) -> Feeds:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from zsq_export.backends.base import Backend
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import PreparedModel
+from zsq_export.metrics.base import Metric
 from zsq_export.planning.plan import FloatOp, SearchStep, TensorPlan
 from zsq_export.validation.bench import Bench, LocalBench, LocalSettings
 from zsq_export.validation.executed import summarize_executed
@@ -77,6 +78,7 @@ class ValidationOptions:
         latency: how to time; None: do not.
         threads: of the runtime; None: its own choice.
         layer_samples: samples for the figures per layer and of the lowering, spread over the data.
+        metrics: of both models, the one that the gate is about first.
         progress: called with (what is being done, fraction done or None).
     """
 
@@ -84,6 +86,7 @@ class ValidationOptions:
     latency: LatencyOptions | None = field(default_factory=LatencyOptions)
     threads: int | None = None
     layer_samples: int = 32
+    metrics: tuple[Metric, ...] = ()
     progress: Progress = field(default=_silent, compare=False)
 
 
@@ -117,7 +120,7 @@ def validate_artifact(
     bench = bench or LocalBench(backend, subject.entry, subject.prepared, settings)
     reference = OrtSession(subject.prepared.source.path, threads=options.threads)
     batch_size = bench.batch_size(samples, reference)
-    figures = measure_outputs(reference.run, bench.run, samples, batch_size, options.progress)
+    figures = measure_outputs(reference.run, bench.run, samples, batch_size, options.progress, options.metrics)
     few = samples.spread(options.layer_samples)
     latencies = bench.latencies(samples)
     layers, ranges = _inside(subject, few, batch_size, options)
@@ -136,7 +139,7 @@ def validate_artifact(
         ranges=ranges,
         accuracy=figures.accuracy,
         confusion=figures.confusion,
-        metrics=(),
+        metrics=figures.metrics,
         latency=latencies[0] if latencies else None,
         sweep=latencies[1:],
         executed=summarize_executed(bench.executed()),
