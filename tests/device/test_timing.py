@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from zsq_export.device.timing import TimingOptions, Timings, count_preemptions, measure, ratio_of
+from zsq_export.device.priority import raised_priority
+from zsq_export.device.timing import TimingOptions, Timings, come_to_rest, count_preemptions, measure, ratio_of
 
 
 class Machine:
@@ -34,15 +40,67 @@ class Machine:
             options or TimingOptions(),
             clock=lambda: self.now,
             preemptions=lambda: self.taken,
+            rest=lambda: None,
         )
 
 
 def test_rounds_in_which_the_processor_was_taken_away_are_left_out() -> None:
-    timings = Machine(delay=lambda call: 0.005 if call % 7 == 0 else 0.0).measure(0.008, 0.004)
+    timings = Machine(delay=lambda call: 0.005 if call % 100 < 30 else 0.0).measure(0.008, 0.004)
     assert 0 < timings.quiet.sum() < len(timings.quiet)
     np.testing.assert_allclose(timings.kept[0], 0.008)
     assert ratio_of(*timings.kept).ratio == pytest.approx(2)
     assert timings.seconds.max() > 0.012
+
+
+def test_one_slow_inference_of_a_block_does_not_count() -> None:
+    timings = Machine(delay=lambda call: 0.05 if call % 7 == 0 else 0.0).measure(0.002, 0.001)
+    np.testing.assert_allclose(timings.seconds[0], 0.002)
+
+
+def test_every_block_begins_at_rest_with_an_inference_that_does_not_count() -> None:
+    machine, rests = Machine(), []
+    machine._delay = lambda call: 0.1 if rests and rests[-1] == call - 1 else 0.0
+    timings = measure(
+        [machine.model(0.008), machine.model(0.004)],
+        TimingOptions(),
+        clock=lambda: machine.now,
+        preemptions=lambda: 0,
+        rest=lambda: rests.append(machine.calls),
+    )
+    np.testing.assert_allclose(timings.seconds, [[0.008], [0.004]] * np.ones(timings.seconds.shape))
+    assert len(rests) == timings.seconds.size
+
+
+def test_rest_is_when_no_thread_works_any_more() -> None:
+    stop = threading.Event()
+
+    def spin() -> None:
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            pass
+        stop.set()
+
+    threading.Thread(target=spin).start()
+    come_to_rest()
+    assert stop.is_set()
+
+
+def test_the_priority_is_as_before_afterwards() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with raised_priority() as raised:
+        assert os.getpriority(os.PRIO_PROCESS, 0) == (-20 if raised else before)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_a_process_that_was_told_to_be_nice_stays_so() -> None:
+    code = (
+        "import os; os.nice(5)\n"
+        "from zsq_export.device.priority import raised_priority\n"
+        "with raised_priority() as raised: print(raised, os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    given = max(os.getpriority(os.PRIO_PROCESS, 0) + 5, 5)
+    assert done.stdout == f"False {min(given, 19)}\n"
 
 
 def test_all_rounds_count_where_none_is_quiet() -> None:

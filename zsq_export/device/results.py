@@ -38,6 +38,7 @@ class LatencyRun:
         series: float ones first, the quantized one last.
         quiet: per round: the processor was not taken away.
         warmed_up: the times had become stable before the first round.
+        raised: the system gave the runner the highest priority.
         energy: per inference.
     """
 
@@ -46,6 +47,7 @@ class LatencyRun:
     series: tuple[Series, ...]
     quiet: tuple[bool, ...]
     warmed_up: bool
+    raised: bool
     energy: Energy
 
 

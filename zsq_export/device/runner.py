@@ -111,5 +111,6 @@ def _latency(
         ),
         quiet=tuple(map(bool, timings.quiet)),
         warmed_up=timings.warmed_up,
+        raised=timings.raised,
         energy=measure_energy(calls),
     )

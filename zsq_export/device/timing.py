@@ -1,8 +1,11 @@
 """Latency of several models side by side on a machine that does other things, too.
 
-Models take turns in short blocks, one after the other and then the other way round, so that a slow moment of the
-machine hits all of them alike and cancels in the ratio of a round. Blocks in which the system took the processor away
-are set aside. It goes on until the interval of the ratio is narrow, or the time is over.
+Models take turns in short blocks, beginning with another one in each round, so that a slow moment of the machine hits
+all of them alike and cancels in the ratio of a round. Before a block the process comes to rest: worker threads of the
+model before spin for tens of milliseconds, waiting for more work, and would take processors away from the next one.
+Then comes one inference that does not count. The time of a block is the median of what was timed in it. Rounds in
+which the system took the processor away are set aside where enough others are left, and the system is asked not to.
+It goes on until the interval of the ratio is narrow, or the time is over.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .priority import raised_priority
+
 Clock = Callable[[], float]
 """Seconds that never go back."""
 Counter = Callable[[], int]
@@ -25,9 +30,10 @@ Counter = Callable[[], int]
 
 _WINDOW = 5
 _STABLE_WITHIN = 0.05
-_BLOCK_SECONDS = 0.002
-"""A block is so many inferences that it takes at least this long: far above the clock's grain, and below the slice of
-time (3 ms and more) after which a system takes the processor away."""
+_CHUNK_SECONDS = 0.0005
+"""So many inferences are timed together that it takes at least this long: far above the clock's grain."""
+_BLOCK_SECONDS = 0.02
+_MOST_CHUNKS = 25
 _MOST_INFERENCES = 100
 _WARM_UP_SHARE = 0.25
 _FEWEST_ROUNDS = 5
@@ -37,6 +43,10 @@ _NARROW = 0.01
 """Half the width of the interval, as a share of the ratio, at which more rounds would not tell more."""
 _FEWEST_QUIET = 15
 _RESAMPLES = 1000
+_REST_STEP = 0.001
+_MOST_REST = 0.1
+_AT_REST = 0.1
+"""Share of one processor that a process at rest uses at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +73,16 @@ class Timings:
     Attributes:
         seconds: [models, rounds], seconds per inference.
         quiet: [rounds], in which the processor was not taken away.
-        inferences: timed together in one block, per model.
+        inferences: timed in one block, per model.
         warmed_up: the times had become stable before the first round.
+        raised: the system gave this process the highest priority.
     """
 
     seconds: NDArray[np.float64]
     quiet: NDArray[np.bool_]
     inferences: tuple[int, ...]
     warmed_up: bool
+    raised: bool = False
 
     @property
     def kept(self) -> NDArray[np.float64]:
@@ -93,6 +105,7 @@ def measure(
     *,
     clock: Clock = time.perf_counter,
     preemptions: Counter | None = None,
+    rest: Callable[[], None] | None = None,
 ) -> Timings:
     """Times models in interleaved rounds.
 
@@ -101,13 +114,20 @@ def measure(
         options: how long.
         clock: replaced in tests.
         preemptions: replaced in tests; None: of this process, where the system counts them.
+        rest: waits until the process is at rest; replaced in tests.
     """
-    counter = preemptions or count_preemptions
-    with _without_garbage_collection():
+    machine = _Machine(clock=clock, preemptions=preemptions or count_preemptions, rest=rest or come_to_rest)
+    with _without_garbage_collection(), raised_priority() as raised:
         warmed_up, estimates = _warm_up(calls, options.seconds * _WARM_UP_SHARE, clock)
-        inferences = tuple(_inferences(estimate) for estimate in estimates)
-        seconds, quiet = _rounds(calls, inferences, options, clock, counter)
-    return Timings(seconds=seconds, quiet=quiet, inferences=inferences, warmed_up=warmed_up)
+        blocks = [_block(call, estimate) for call, estimate in zip(calls, estimates, strict=True)]
+        seconds, quiet = _rounds(blocks, options, machine)
+    return Timings(
+        seconds=seconds,
+        quiet=quiet,
+        inferences=tuple(block.inferences * block.chunks for block in blocks),
+        warmed_up=warmed_up,
+        raised=raised,
+    )
 
 
 def ratio_of(numerator: NDArray[np.float64], denominator: NDArray[np.float64], *, seed: int = 0) -> Ratio:
@@ -151,28 +171,64 @@ def _is_stable(times: Sequence[float]) -> bool:
     return abs(last - before) <= _STABLE_WITHIN * before
 
 
-def _inferences(estimate: float) -> int:
-    return max(1, min(_MOST_INFERENCES, math.ceil(_BLOCK_SECONDS / max(estimate, 1e-9))))
+@dataclass(frozen=True, kw_only=True)
+class _Machine:
+    """What is asked of the system while measuring."""
+
+    clock: Clock
+    preemptions: Counter
+    rest: Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """One turn of a model: ``chunks`` times so many ``inferences`` together."""
+
+    call: Callable[[], None]
+    inferences: int
+    chunks: int
+
+    def time(self, machine: _Machine) -> tuple[float, bool]:
+        """Seconds per inference, and whether the processor was ours all the time."""
+        machine.rest()
+        self.call()
+        before = machine.preemptions()
+        times = [_time(self.call, self.inferences, machine.clock) for _ in range(self.chunks)]
+        return statistics.median(times), machine.preemptions() == before
+
+
+def _block(call: Callable[[], None], estimate: float) -> _Block:
+    inferences = max(1, min(_MOST_INFERENCES, math.ceil(_CHUNK_SECONDS / max(estimate, 1e-9))))
+    chunks = max(1, min(_MOST_CHUNKS, math.ceil(_BLOCK_SECONDS / max(estimate * inferences, 1e-9))))
+    return _Block(call=call, inferences=inferences, chunks=chunks)
+
+
+def come_to_rest() -> None:
+    """Waits until the threads of this process do nothing, a tenth of a second at most."""
+    end = time.perf_counter() + _MOST_REST
+    while time.perf_counter() < end:
+        start, busy = time.perf_counter(), time.process_time()
+        time.sleep(_REST_STEP)
+        if time.process_time() - busy < _AT_REST * (time.perf_counter() - start):
+            return
 
 
 def _rounds(
-    calls: Sequence[Callable[[], None]],
-    inferences: Sequence[int],
-    options: TimingOptions,
-    clock: Clock,
-    preemptions: Counter,
+    blocks: Sequence[_Block], options: TimingOptions, machine: _Machine
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Seconds per inference [models, rounds], and which rounds were quiet."""
-    times: list[list[float]] = [[] for _ in calls]
+    times: list[list[float]] = [[] for _ in blocks]
     quiet: list[bool] = []
-    start = clock()
+    start = machine.clock()
     while len(quiet) < options.most_rounds:
-        before = preemptions()
-        for turn in range(len(calls)):
-            index = (turn + len(quiet)) % len(calls)
-            times[index].append(_time(calls[index], inferences[index], clock))
-        quiet.append(preemptions() == before)
-        if _is_over(clock() - start, times, quiet, options):
+        calm = True
+        for turn in range(len(blocks)):
+            index = (turn + len(quiet)) % len(blocks)
+            seconds, undisturbed = blocks[index].time(machine)
+            times[index].append(seconds)
+            calm = calm and undisturbed
+        quiet.append(calm)
+        if _is_over(machine.clock() - start, times, quiet, options):
             break
     return np.array(times), np.array(quiet)
 

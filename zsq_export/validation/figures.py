@@ -151,7 +151,7 @@ class LatencySeries:
         median_ms, q25_ms, q75_ms: over the rounds.
         minimum_ms: fastest round.
         rounds: how many.
-        inferences: how many were timed together in one round.
+        inferences: how many were timed in one round.
         millijoules: energy per inference; None where the platform has no counter.
     """
 
@@ -196,6 +196,7 @@ class Latency:
         inputs: real or synthetic.
         disturbed_rounds: left out, because the system took the processor away in them.
         energy: which counter was read, or why there is none.
+        raised_priority: the system was asked not to take the processor away, and agreed.
     """
 
     batch_size: int
@@ -207,6 +208,7 @@ class Latency:
     inputs: InputOrigin
     disturbed_rounds: int = 0
     energy: str = "not measured"
+    raised_priority: bool = False
 
     @property
     def measured_energy(self) -> bool:

@@ -99,6 +99,7 @@ def measure_latency(
     inputs: InputOrigin,
     clock: Clock = time.perf_counter,
     preemptions: Counter | None = None,
+    rest: Callable[[], None] | None = None,
 ) -> Latency:
     """Times float candidates and the quantized one (the last) in interleaved rounds.
 
@@ -109,13 +110,17 @@ def measure_latency(
         threads: what the runtimes were told.
         inputs: real or synthetic.
         clock: replaced in tests.
-        preemptions: replaced in tests.
+        preemptions, rest: replaced in tests.
 
     Returns:
         Medians with quartiles, and the speed-up against every float candidate.
     """
     timings = measure(
-        [candidate.call for candidate in candidates], options.timing, clock=clock, preemptions=preemptions
+        [candidate.call for candidate in candidates],
+        options.timing,
+        clock=clock,
+        preemptions=preemptions,
+        rest=rest,
     )
     precisions = [candidate.precision for candidate in candidates]
     labels = [candidate.label for candidate in candidates]
@@ -159,6 +164,7 @@ def summarize_latency(
         inputs=conditions.inputs,
         disturbed_rounds=len(timings.quiet) - times.shape[1],
         energy=energy.counter or energy.note,
+        raised_priority=timings.raised,
     )
 
 

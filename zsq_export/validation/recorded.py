@@ -133,6 +133,7 @@ def _latency(run: LatencyRun, samples: Samples) -> Latency:
         quiet=np.array(run.quiet),
         inferences=tuple(series.inferences for series in run.series),
         warmed_up=run.warmed_up,
+        raised=run.raised,
     )
     return summarize_latency(
         [float_label(series.precision) if series.precision else QUANTIZED_LABEL for series in run.series],
