@@ -19,7 +19,7 @@ from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort,
 from zsq_export.calib.bn_inversion.class_scores import class_scores
 from zsq_export.calib.starting_point import StartingPoint, starting_point
 from zsq_export.calib.synthesis import sole_picture
-from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
+from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.execution.torch_executor.segments import Segment, SegmentedExecutor
@@ -79,7 +79,10 @@ class PatchSimilarityCalibrator:
         request.progress("gathering statistics", None)
         return CalibrationResult(
             statistics=widen_tails(
-                model, collect_statistics(model.folded, inputs), {start.input_name: start.value_range}
+                model,
+                collect_statistics(model.folded, inputs),
+                {start.input_name: start.value_range},
+                start.tail_margin,
             ),
             inputs=inputs,
             preprocessing=start.preprocessing,
@@ -87,7 +90,7 @@ class PatchSimilarityCalibrator:
                 calibrator=self.name,
                 seed=request.seed,
                 samples=samples,
-                settings=(("steps", str(settings.steps)), ("tail margin", f"{TAIL_MARGIN:g}")),
+                settings=(("steps", str(settings.steps)), ("tail margin", f"{start.tail_margin:g}")),
                 notes=start.notes,
             ),
         )

@@ -174,6 +174,24 @@ def test_a_plan_that_rounds_without_inputs_needs_no_calibration(
     assert zsq_export.read_artifact(tmp_path / "out").manifest.calibration.calibrator == "none"
 
 
+def test_a_plan_whose_scales_were_learned_is_not_learned_again(
+    digits_model: Any, saved: Path, real: CalibrationOptions, tmp_path: Path
+) -> None:
+    planning = PlanOptions(rounding="adaround", rounding_steps=1, weights_bits=4)
+    zsq_export.convert(
+        digits_model.path, targets=["onnxruntime"], output=tmp_path / "a", calibration=real, planning=planning
+    )
+    again = tmp_path / "a" / "plan.json"
+    with pytest.raises(PlanError, match="learned together with integers"):
+        zsq_export.convert(
+            digits_model.path, targets=["onnxruntime"], output=tmp_path / "b", calibration=real, saved_plan=again
+        )
+    plan = zsq_export.plan(digits_model.path, target="onnxruntime", saved_calibration=saved, planning=planning)
+    (tmp_path / "plan.json").write_text(plan_to_json(plan))
+    given = {"calibration": real, "saved_plan": tmp_path / "plan.json"}
+    zsq_export.convert(digits_model.path, targets=["onnxruntime"], output=tmp_path / "c", **given)
+
+
 def test_an_edited_plan_is_obeyed(digits_model: Any, saved: Path, tmp_path: Path) -> None:
     plan = zsq_export.plan(digits_model.path, target="onnxruntime", saved_calibration=saved)
     node = next(use.node for item in plan.tensors if item.role.value == "weight" for use in item.uses)

@@ -415,9 +415,16 @@ def options_of(plan: Plan) -> TargetOptions:
 
 def _load_plan(path: Path) -> Plan:
     try:
-        return plan_from_json(path.read_text())
+        plan = plan_from_json(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"cannot read the plan {path}: {error}", hint="make one with `zsq-export plan`") from error
+    if plan.learned:
+        raise PlanError(
+            f"the scales in {path} were learned together with integers that it does not hold",
+            hint="edit the plan that `zsq-export plan` writes; to keep these scales, take 'learned' out and set "
+            "'rounding' to gptq",
+        )
+    return plan
 
 
 def _left_float(planning: PlanOptions) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from zsq_export.calib.generator.settings import SETTINGS, GeneratorSettings
 from zsq_export.calib.generator.training import GeneratorProblem, generate, strided_convolutions
 from zsq_export.calib.starting_point import StartingPoint, starting_point
 from zsq_export.calib.synthesis import sole_picture
-from zsq_export.calib.tails import TAIL_MARGIN, widen_tails
+from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.execution.torch_executor.segments import SegmentedExecutor
@@ -72,7 +72,10 @@ class GeneratorCalibrator:
         request.progress("gathering statistics", None)
         return CalibrationResult(
             statistics=widen_tails(
-                model, collect_statistics(model.folded, inputs), {start.input_name: start.value_range}
+                model,
+                collect_statistics(model.folded, inputs),
+                {start.input_name: start.value_range},
+                start.tail_margin,
             ),
             inputs=inputs,
             preprocessing=start.preprocessing,
@@ -80,7 +83,7 @@ class GeneratorCalibrator:
                 calibrator=self.name,
                 seed=request.seed,
                 samples=settings.samples,
-                settings=(*settings.described(), ("tail margin", f"{TAIL_MARGIN:g}")),
+                settings=(*settings.described(), ("tail margin", f"{start.tail_margin:g}")),
                 final_losses=(("batchnorm", float(np.mean([part.batchnorm for part in made]))),),
                 notes=start.notes,
             ),

@@ -112,6 +112,7 @@ def test_it_beats_the_nearest_integers_and_the_runtime_agrees() -> None:
     plain = run(insert_qdq(prepared(graph), made), feeds)["y"]
     found = run(insert_qdq(prepared(graph), learned.plan, learned.integers), feeds)["y"]
     assert np.square(found - exact).mean() < 0.8 * np.square(plain - exact).mean()
+    assert learned.plan.learned and not made.learned
     again = AdaroundRounding(settings).round(request)
     assert again.plan == learned.plan
     for name, integers in learned.integers.items():

@@ -25,6 +25,8 @@ CHEAP = ("--target", "onnxruntime", "--weights-bits", "4", "--effort", "fast", "
 LONGEST_REASON = 2
 """Lines: what is wrong, and what to do."""
 
+_BROKEN = ("Traceback", "this is a bug")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -37,7 +39,8 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """It worked, or was refused in words."""
-        return self.code == 0 or (0 < len(self.said) <= LONGEST_REASON and not self.said[0].startswith("Traceback"))
+        refused = 0 < len(self.said) <= LONGEST_REASON and not any(word in self.said[0] for word in _BROKEN)
+        return self.code == 0 or refused
 
     @property
     def told(self) -> str:

@@ -114,6 +114,7 @@ class Plan:
         settings: further options of the target, as (name, text) pairs.
         float32_ops: where the target runs what is not quantized in float16, the ops that must not, with reasons.
         rounding: registered name of how the weights are rounded.
+        learned: the scales were learned together with integers that the plan does not hold.
         search: the steps of ``convert --search`` that led to this plan, in order; empty without a search.
     """
 
@@ -127,5 +128,6 @@ class Plan:
     settings: tuple[tuple[str, str], ...] = ()
     float32_ops: tuple[FloatOp, ...] = ()
     rounding: str = "nearest"
+    learned: bool = False
     search: tuple[SearchStep, ...] = ()
     schema_version: int = PLAN_SCHEMA_VERSION

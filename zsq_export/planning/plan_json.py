@@ -24,7 +24,7 @@ __all__ = ["check_plan", "plan_from_json", "plan_to_json"]
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _PLAN_KEYS = frozenset({"schema_version", "target", "model_sha256", "equalized", "tensors", "float_ops"})
-_PLAN_OPTIONS = frozenset({"scheme", "settings", "float32_ops", "bias_corrections", "rounding", "search"})
+_PLAN_OPTIONS = frozenset({"scheme", "settings", "float32_ops", "bias_corrections", "rounding", "learned", "search"})
 _TENSOR_KEYS = frozenset({"tensor", "role", "dtype", "scale", "zero_point", "uses"})
 _TENSOR_OPTIONS = frozenset({"axis", "narrow_range", "as_output", "bits", "block"})
 
@@ -46,6 +46,8 @@ def plan_to_json(plan: Plan) -> str:
             {"node": item.node, "delta": [_short(value) for value in item.delta]} for item in plan.bias_corrections
         ],
     }
+    if plan.learned:
+        raw["learned"] = True
     if plan.search:
         raw["search"] = search_to_raw(plan.search)
     return _layout(raw, 0) + "\n"
@@ -74,6 +76,7 @@ def plan_from_json(text: str) -> Plan:
         model_sha256=members["model_sha256"].text(),
         equalized=members["equalized"].flag(),
         rounding=members["rounding"].text() if "rounding" in members else "nearest",
+        learned="learned" in members and members["learned"].flag(),
         tensors=tuple(_tensor(value) for value in members["tensors"].items()),
         float_ops=tuple(_float_op(value) for value in members["float_ops"].items()),
         float32_ops=tuple(_float_op(value) for value in members["float32_ops"].items())

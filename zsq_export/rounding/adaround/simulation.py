@@ -80,6 +80,7 @@ class Simulation:
             plan,
             tensors=tuple(self._learned(item) for item in plan.tensors),
             bias_corrections=self._corrections(plan),
+            learned=True,
         )
         return Rounded(plan=replace(learned, tensors=settle_biases(learned, nodes)), integers=integers)
 
