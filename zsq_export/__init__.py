@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zsq_export.api import calibrate, convert, list_targets, plan, validate
+    from zsq_export.api import calibrate, convert, list_targets, make_bundle, plan, validate
     from zsq_export.artifact import Artifact, read_artifact
     from zsq_export.backends.options import TargetOptions
     from zsq_export.calib.base import CalibrationResult
@@ -43,6 +43,7 @@ __all__ = [
     "calibrate",
     "convert",
     "list_targets",
+    "make_bundle",
     "plan",
     "read_artifact",
     "validate",
@@ -64,6 +65,7 @@ _HOMES = {
     "calibrate": "api",
     "convert": "api",
     "list_targets": "api",
+    "make_bundle": "api",
     "plan": "api",
     "read_artifact": "artifact",
     "validate": "api",

@@ -10,8 +10,12 @@ from zsq_export import pipeline, verification
 from zsq_export.artifact import Artifact
 from zsq_export.backends.options import TargetOptions
 from zsq_export.backends.registry import get_backend
+from zsq_export.bundle.build import build_bundle
+from zsq_export.bundle.results import read_results
+from zsq_export.bundle.samples import SampleLimit
 from zsq_export.calib.base import CalibrationResult
 from zsq_export.calib.saved import save_calibration
+from zsq_export.errors import UsageError
 from zsq_export.listing import list_targets
 from zsq_export.metrics.base import Metric
 from zsq_export.metrics.choose import choose_metric
@@ -19,12 +23,14 @@ from zsq_export.options import CalibrationOptions
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.preprocessing import Fitting, Preprocessing
+from zsq_export.remote.address import parse_address
+from zsq_export.remote.measure import measure_remotely
 from zsq_export.validation.gates import Gates
 from zsq_export.validation.latency import LatencyOptions
 from zsq_export.validation.report_types import ValidationReport
 from zsq_export.validation.validate import ValidationOptions
 
-__all__ = ["calibrate", "convert", "list_targets", "plan", "validate"]
+__all__ = ["calibrate", "convert", "list_targets", "make_bundle", "plan", "validate"]
 
 File = str | PathLike[str]
 
@@ -139,8 +145,10 @@ def validate(  # noqa: PLR0913  # keyword-only, each with a default
     gates: Gates | None = None,
     latency: LatencyOptions | None = LatencyOptions(),  # noqa: B008  # frozen
     threads: int | None = None,
+    device: str | None = None,
+    results: File | None = None,
 ) -> ValidationReport:
-    """Measures an artifact on this machine and writes ``report.json`` and ``report.html`` into its folder.
+    """Measures an artifact, here or on a device; writes ``report.json`` and ``report.html`` into its folder.
 
     Args:
         artifact: its folder.
@@ -152,19 +160,67 @@ def validate(  # noqa: PLR0913  # keyword-only, each with a default
         gates: limits; see ``passed`` of the report.
         latency: how to time; None: do not.
         threads: of the runtime.
+        device: where to measure instead, "ssh://user@host" or "adb://SERIAL".
+        results: what a :func:`make_bundle` printed on a device, instead of measuring; excludes ``device``.
 
     Raises:
-        ZsqError: the artifact is incomplete or changed, its runtime is missing, or the data does not fit.
+        ZsqError: the artifact is incomplete or changed, its runtime or the device is missing, or the data does not fit.
     """
+    if device is not None and results is not None:
+        raise UsageError("device and results exclude each other")
     chosen = tuple(choose_metric(metric) if isinstance(metric, str) else metric for metric in metrics)
     options = ValidationOptions(gates=gates or Gates(), latency=latency, threads=threads, metrics=chosen)
-    return verification.validate(
-        verification.Verification(
-            folder=Path(artifact),
-            model=None if model is None else Path(model),
-            data=None if data is None else Path(data),
-            preprocessing=preprocessing,
-            fitting=fitting,
-            options=options,
-        )
+    wanted = verification.Verification(
+        folder=Path(artifact),
+        model=None if model is None else Path(model),
+        data=None if data is None else Path(data),
+        preprocessing=preprocessing,
+        fitting=fitting,
+        options=options,
     )
+    if device is not None:
+        return verification.validate_recorded(wanted, measure_remotely(wanted, parse_address(device)))
+    if results is not None:
+        recorded = verification.Recorded(results=read_results(Path(results)), place=str(results))
+        return verification.validate_recorded(wanted, recorded)
+    return verification.validate(wanted)
+
+
+def make_bundle(  # noqa: PLR0913  # keyword-only, each with a default
+    artifact: File,
+    output: File,
+    *,
+    model: File | None = None,
+    data: File | None = None,
+    preprocessing: Preprocessing | None = None,
+    fitting: Fitting | None = None,
+    latency: LatencyOptions | None = LatencyOptions(),  # noqa: B008  # frozen
+    threads: int | None = None,
+    samples: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Packs an artifact with inputs, float model and a runner for a device, see docs/device.md.
+
+    Args:
+        artifact: its folder.
+        output: the zip file.
+        model, data, preprocessing, fitting, latency, threads: as for :func:`validate`.
+        samples: at most so many; None: 256, and so many that they take 128 MiB.
+        overwrite: replace a file that exists.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        ZsqError: the artifact is incomplete or changed, the target has no runner, or the data does not fit.
+    """
+    wanted = verification.Verification(
+        folder=Path(artifact),
+        model=None if model is None else Path(model),
+        data=None if data is None else Path(data),
+        preprocessing=preprocessing,
+        fitting=fitting,
+        options=ValidationOptions(latency=latency, threads=threads),
+    )
+    build_bundle(wanted, Path(output), limit=SampleLimit(most=samples), overwrite=overwrite)
+    return Path(output)

@@ -13,6 +13,7 @@ import pytest
 from bundles import ABSENT, TARGETS, convert_digits, run_alone, save_pictures
 from digits import DigitsModel
 
+import zsq_export
 from zsq_export.artifact import read_artifact
 from zsq_export.bundle.build import build_bundle
 from zsq_export.bundle.results import read_results
@@ -115,6 +116,20 @@ def test_synthetic_inputs_are_limited_and_need_no_data(
     assert done.returncode == 0 and "dB against the float model" in done.stdout
     report = validate_recorded(given, Recorded(results=read_results(tmp_path / "results.json"), place="x"))
     assert report.inputs.samples == 5 and report.latency is None
+
+
+def test_bundles_and_results_from_python(
+    verification: Callable[[str], Verification], digits_model: DigitsModel, tmp_path: Path
+) -> None:
+    folder, data = verification("onnxruntime").folder, verification("onnxruntime").data
+    given = {"data": data, "latency": None}
+    packed = zsq_export.make_bundle(folder, tmp_path / "b.zip", samples=9, threads=1, **given)
+    zipfile.ZipFile(packed).extractall(tmp_path / "b")
+    assert run_alone(tmp_path / "b", "-q", "-o", str(tmp_path / "results.json")).returncode == 0
+    report = zsq_export.validate(folder, results=tmp_path / "results.json", **given)
+    assert report.inputs.samples == 9 and report.environment.place.endswith("results.json")
+    with pytest.raises(UsageError, match="exclude each other"):
+        zsq_export.validate(folder, results=tmp_path / "results.json", device="ssh://x")
 
 
 def test_results_of_another_artifact_or_other_data_are_refused(

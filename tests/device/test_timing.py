@@ -85,22 +85,29 @@ def test_rest_is_when_no_thread_works_any_more() -> None:
     assert stop.is_set()
 
 
-def test_the_priority_is_as_before_afterwards() -> None:
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    with raised_priority() as raised:
-        assert os.getpriority(os.PRIO_PROCESS, 0) == (-20 if raised else before)
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+def test_the_priority_is_as_before_afterwards_for_every_thread() -> None:
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    threads = (os.getpid(), other.native_id or 0)
+    before = [os.sched_getscheduler(thread) for thread in threads]
+    try:
+        with raised_priority() as raised:
+            during = [os.sched_getscheduler(thread) for thread in threads]
+            assert during == ([os.SCHED_RR] * 2 if raised else before)
+        assert [os.sched_getscheduler(thread) for thread in threads] == before
+    finally:
+        done.set()
 
 
 def test_a_process_that_was_told_to_be_nice_stays_so() -> None:
     code = (
         "import os; os.nice(5)\n"
         "from zsq_export.device.priority import raised_priority\n"
-        "with raised_priority() as raised: print(raised, os.getpriority(os.PRIO_PROCESS, 0))"
+        "with raised_priority() as raised: print(raised, os.sched_getscheduler(0) == os.SCHED_RR)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    given = max(os.getpriority(os.PRIO_PROCESS, 0) + 5, 5)
-    assert done.stdout == f"False {min(given, 19)}\n"
+    assert done.stdout == "False False\n"
 
 
 def test_all_rounds_count_where_none_is_quiet() -> None:
@@ -116,6 +123,42 @@ def test_it_goes_on_while_the_interval_is_wide_and_stops_when_it_is_narrow() -> 
     noisy._delay = lambda call: float(noise[call])
     noisy.measure(0.008, 0.004, options=options)
     assert calm.now < 1.5 and 2 < noisy.now < 9
+
+
+def test_models_that_load_quickly_are_loaded_anew_and_a_bad_loading_does_not_decide() -> None:
+    machine, loadings = Machine(), []
+
+    def load() -> list[Callable[[], None]]:
+        loadings.append(machine.now)
+        slow = 1.5 if len(loadings) % 4 == 2 else 1.0
+        return [machine.model(0.008 * slow), machine.model(0.004)]
+
+    options = TimingOptions(seconds=6, most_seconds=12)
+    timings = measure(load(), options, clock=lambda: machine.now, preemptions=lambda: 0, rest=lambda: None, reload=load)
+    found = timings.ratio(0)
+    assert len(loadings) >= 8 and len(np.unique(timings.loading)) == len(loadings)
+    assert found.ratio == pytest.approx(2)
+
+
+def test_the_interval_knows_that_rounds_of_one_loading_are_alike() -> None:
+    random = np.random.default_rng(0)
+    loading = np.repeat(np.arange(6), 20)
+    ratios = np.repeat(random.normal(2, 0.2, 6), 20) * random.normal(1, 0.01, 120)
+    alike, apart = ratio_of(ratios, np.ones(120), loading=loading), ratio_of(ratios, np.ones(120))
+    assert alike.ratio == apart.ratio and alike.high - alike.low > 2 * (apart.high - apart.low)
+
+
+def test_models_that_load_slowly_are_not_loaded_again_and_again() -> None:
+    machine, loadings = Machine(), []
+
+    def load() -> list[Callable[[], None]]:
+        loadings.append(machine.now)
+        machine.now += 1.0
+        return [machine.model(0.008), machine.model(0.004)]
+
+    options = TimingOptions(seconds=6)
+    measure(load(), options, clock=lambda: machine.now, preemptions=lambda: 0, rest=lambda: None, reload=load)
+    assert len(loadings) == 2
 
 
 def test_preemptions_are_counted() -> None:

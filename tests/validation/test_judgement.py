@@ -182,3 +182,10 @@ def test_a_loss_of_a_metric_is_a_finding_where_it_is_more_than_chance(
     metric = replace(report.metrics[0], drop=drop, drop_standard_error=error)
     found = find(replace(report, metrics=(metric,)))
     assert [finding.severity for finding in found if "coco-map" in finding.text] == [severity]
+
+
+def test_throttling_is_a_warning() -> None:
+    readings = (("thermal throttle events before", "3"), ("thermal throttle events after", "9"))
+    hot = replace(REPORT, environment=replace(REPORT.environment, readings=readings))
+    assert "throttled while it was measured" in texts(hot, Severity.WARNING)
+    assert "throttled" not in texts(REPORT, Severity.WARNING)

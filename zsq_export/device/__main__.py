@@ -12,10 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from .errors import ERROR, USAGE, DeviceError
-from .results import DeviceResults
+from .results import DeviceResults, timings_of
 from .runner import Bundle, run_bundle
 from .spec import BundleSpec, read_spec
-from .timing import Timings, ratio_of
 
 _SIGNAL_BASE = 128
 
@@ -89,22 +88,16 @@ def _summary(results: DeviceResults) -> list[str]:
                 f"{entry.output}: top-1 {entry.top1_float:.2f} % float, {entry.top1_quantized:.2f} % quantized"
             )
     for run in results.latency:
-        timings = _timings(run.quiet, [series.seconds for series in run.series])
+        timings = timings_of(run)
         where = f"batch {run.batch_size}, {run.threads or 'all'} threads"
-        for series, times in zip(run.series, timings.kept, strict=True):
-            ratio = ratio_of(times, timings.kept[-1])
+        for index, (series, times) in enumerate(zip(run.series, timings.kept, strict=True)):
+            ratio = timings.ratio(index)
             label = f"float {series.precision}" if series.precision else "quantized"
             spread = f"{ratio.ratio:.3f} times the quantized one ({ratio.low:.3f} to {ratio.high:.3f})"
             middle = sorted(times)[len(times) // 2]
             lines.append(f"{where}: {label} {1e3 * middle:.3f} ms" + (f", {spread}" if series.precision else ""))
         lines.append(f"energy: {run.energy.counter or run.energy.note}")
     return lines
-
-
-def _timings(quiet: Sequence[bool], seconds: Sequence[Sequence[float]]) -> Timings:
-    import numpy as np
-
-    return Timings(seconds=np.array(seconds), quiet=np.array(quiet), inferences=(), warmed_up=True)
 
 
 def _say(text: str) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from .arrays import EncodedArray
 from .compare import Fidelity
 from .energy import Energy
 from .machine import DeviceInfo
 from .runtimes import RanOp
+from .timing import Timings
 
 RESULTS_VERSION = 1
 
@@ -37,6 +40,7 @@ class LatencyRun:
         threads: asked for; 0: the runtime's own choice.
         series: float ones first, the quantized one last.
         quiet: per round: the processor was not taken away.
+        loading: per round: which loading of the models it was.
         warmed_up: the times had become stable before the first round.
         raised: the system gave the runner the highest priority.
         energy: per inference.
@@ -46,6 +50,7 @@ class LatencyRun:
     threads: int
     series: tuple[Series, ...]
     quiet: tuple[bool, ...]
+    loading: tuple[int, ...]
     warmed_up: bool
     raised: bool
     energy: Energy
@@ -81,3 +86,15 @@ class DeviceResults:
     ran: tuple[RanOp, ...]
     latency: tuple[LatencyRun, ...]
     results_version: int = RESULTS_VERSION
+
+
+def timings_of(run: LatencyRun) -> Timings:
+    """The rounds as they were timed."""
+    return Timings(
+        seconds=np.array([series.seconds for series in run.series]),
+        quiet=np.array(run.quiet),
+        loading=np.array(run.loading),
+        inferences=tuple(series.inferences for series in run.series),
+        warmed_up=run.warmed_up,
+        raised=run.raised,
+    )

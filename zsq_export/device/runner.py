@@ -93,15 +93,19 @@ def _latency(
     feeds = fill_batch(first, batch_size)
     precisions = runtime.float_precisions() if spec.floats else ()
     files = [*((spec.floats, precision) for precision in precisions), (spec.quantized, "")]
-    models = [
-        runtime.open_model(bundle.folder / file, precision=precision or "f32", threads=threads or None)
-        for file, precision in files
-    ]
-    calls = [model.bind(feeds) for model in models]
+
+    def load() -> list[Callable[[], None]]:
+        models = [
+            runtime.open_model(bundle.folder / file, precision=precision or "f32", threads=threads or None)
+            for file, precision in files
+        ]
+        return [model.bind(feeds) for model in models]
+
+    calls = load()
     options = TimingOptions(
         seconds=timing.seconds, most_seconds=timing.most_seconds, most_rounds=timing.most_rounds, seed=timing.seed
     )
-    timings = measure(calls, options)
+    timings = measure(calls, options, reload=load)
     return LatencyRun(
         batch_size=batch_size,
         threads=threads,
@@ -110,6 +114,7 @@ def _latency(
             for (_, precision), times, count in zip(files, timings.seconds, timings.inferences, strict=True)
         ),
         quiet=tuple(map(bool, timings.quiet)),
+        loading=tuple(map(int, timings.loading)),
         warmed_up=timings.warmed_up,
         raised=timings.raised,
         energy=measure_energy(calls),

@@ -5,7 +5,8 @@ all of them alike and cancels in the ratio of a round. Before a block the proces
 model before spin for tens of milliseconds, waiting for more work, and would take processors away from the next one.
 Then comes one inference that does not count. The time of a block is the median of what was timed in it. Rounds in
 which the system took the processor away are set aside where enough others are left, and the system is asked not to.
-It goes on until the interval of the ratio is narrow, or the time is over.
+Models that load quickly are loaded anew several times: where their memory and their threads come to lie decides as
+much as how busy the machine is. It goes on until the interval of the ratio is narrow, or the time is over.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from .priority import raised_priority
 
 Clock = Callable[[], float]
 """Seconds that never go back."""
+Calls = Sequence[Callable[[], None]]
+"""One inference of each model, and nothing else."""
 Counter = Callable[[], int]
 """How often the system took the processor away from this process so far."""
 
@@ -43,6 +46,10 @@ _NARROW = 0.01
 """Half the width of the interval, as a share of the ratio, at which more rounds would not tell more."""
 _FEWEST_QUIET = 15
 _RESAMPLES = 1000
+_LOADINGS = 8
+_FEWEST_LOADINGS = 4
+_LOADING_SHARE = 0.25
+"""Models are loaded anew if that takes at most this share of the time that they are measured for then."""
 _REST_STEP = 0.001
 _MOST_REST = 0.1
 _AT_REST = 0.1
@@ -73,6 +80,7 @@ class Timings:
     Attributes:
         seconds: [models, rounds], seconds per inference.
         quiet: [rounds], in which the processor was not taken away.
+        loading: [rounds], which loading of the models it was.
         inferences: timed in one block, per model.
         warmed_up: the times had become stable before the first round.
         raised: the system gave this process the highest priority.
@@ -80,14 +88,25 @@ class Timings:
 
     seconds: NDArray[np.float64]
     quiet: NDArray[np.bool_]
+    loading: NDArray[np.int64]
     inferences: tuple[int, ...]
     warmed_up: bool
     raised: bool = False
 
     @property
+    def counted(self) -> NDArray[np.bool_]:
+        """[rounds]: the quiet ones if there are enough of them, else all."""
+        return self.quiet if self.quiet.sum() >= _FEWEST_QUIET else np.ones_like(self.quiet)
+
+    @property
     def kept(self) -> NDArray[np.float64]:
-        """[models, rounds that count]: the quiet ones if there are enough of them, else all."""
-        return self.seconds[:, self.quiet] if self.quiet.sum() >= _FEWEST_QUIET else self.seconds
+        """[models, rounds that count]."""
+        return self.seconds[:, self.counted]
+
+    def ratio(self, model: int, *, seed: int = 0) -> Ratio:
+        """How many times longer a model takes than the last one, over the rounds that count."""
+        times = self.kept
+        return ratio_of(times[model], times[-1], loading=self.loading[self.counted], seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +119,13 @@ class Ratio:
 
 
 def measure(
-    calls: Sequence[Callable[[], None]],
+    calls: Calls,
     options: TimingOptions,
     *,
     clock: Clock = time.perf_counter,
     preemptions: Counter | None = None,
     rest: Callable[[], None] | None = None,
+    reload: Callable[[], Calls] | None = None,
 ) -> Timings:
     """Times models in interleaved rounds.
 
@@ -115,32 +135,49 @@ def measure(
         clock: replaced in tests.
         preemptions: replaced in tests; None: of this process, where the system counts them.
         rest: waits until the process is at rest; replaced in tests.
+        reload: loads the models anew and gives their calls, in the same order; None: they stay as they are.
     """
     machine = _Machine(clock=clock, preemptions=preemptions or count_preemptions, rest=rest or come_to_rest)
     with _without_garbage_collection(), raised_priority() as raised:
         warmed_up, estimates = _warm_up(calls, options.seconds * _WARM_UP_SHARE, clock)
         blocks = [_block(call, estimate) for call, estimate in zip(calls, estimates, strict=True)]
-        seconds, quiet = _rounds(blocks, options, machine)
+        record = _rounds(blocks, options, machine, reload)
     return Timings(
-        seconds=seconds,
-        quiet=quiet,
+        seconds=np.array(record.times),
+        quiet=np.array(record.quiet),
+        loading=np.array(record.loading),
         inferences=tuple(block.inferences * block.chunks for block in blocks),
         warmed_up=warmed_up,
         raised=raised,
     )
 
 
-def ratio_of(numerator: NDArray[np.float64], denominator: NDArray[np.float64], *, seed: int = 0) -> Ratio:
+def ratio_of(
+    numerator: NDArray[np.float64],
+    denominator: NDArray[np.float64],
+    *,
+    loading: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> Ratio:
     """Median ratio of paired rounds with its percentile-bootstrap interval (Efron & Tibshirani 1993, ch. 13).
 
     Args:
         numerator, denominator: seconds per inference of the same rounds.
+        loading: which loading of the models each round belongs to; of several, whole loadings are drawn, because their
+            rounds have more in common than the rounds of different ones.
         seed: of the resampling.
     """
     ratios = numerator / denominator
-    picks = np.random.default_rng(seed).integers(0, len(ratios), (_RESAMPLES, len(ratios)))
-    low, high = np.percentile(np.median(ratios[picks], axis=1), (2.5, 97.5))
-    return Ratio(ratio=float(np.median(ratios)), low=float(low), high=float(high))
+    random = np.random.default_rng(seed)
+    groups = [] if loading is None else [ratios[loading == number] for number in np.unique(loading)]
+    if len(groups) >= _FEWEST_LOADINGS:
+        drawn = random.integers(0, len(groups), (_RESAMPLES, len(groups)))
+        medians = [np.median(np.concatenate([groups[index] for index in row])) for row in drawn]
+    else:
+        medians = list(np.median(ratios[random.integers(0, len(ratios), (_RESAMPLES, len(ratios)))], axis=1))
+    low, high = np.percentile(medians, (2.5, 97.5))
+    middle = float(np.median(ratios))
+    return Ratio(ratio=middle, low=min(float(low), middle), high=max(float(high), middle))
 
 
 def count_preemptions() -> int:
@@ -152,7 +189,7 @@ def count_preemptions() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _warm_up(calls: Sequence[Callable[[], None]], seconds: float, clock: Clock) -> tuple[bool, list[float]]:
+def _warm_up(calls: Calls, seconds: float, clock: Clock) -> tuple[bool, list[float]]:
     """Runs until the last times of every model equal those before them; gives the seconds per inference."""
     history: list[list[float]] = [[] for _ in calls]
     end = clock() + seconds
@@ -213,43 +250,61 @@ def come_to_rest() -> None:
             return
 
 
+@dataclass(kw_only=True)
+class _Record:
+    """What was timed so far, round by round."""
+
+    times: list[list[float]]
+    quiet: list[bool]
+    loading: list[int]
+
+
 def _rounds(
-    blocks: Sequence[_Block], options: TimingOptions, machine: _Machine
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Seconds per inference [models, rounds], and which rounds were quiet."""
-    times: list[list[float]] = [[] for _ in blocks]
-    quiet: list[bool] = []
-    start = machine.clock()
-    while len(quiet) < options.most_rounds:
+    blocks: Sequence[_Block], options: TimingOptions, machine: _Machine, reload: Callable[[], Calls] | None
+) -> _Record:
+    record = _Record(times=[[] for _ in blocks], quiet=[], loading=[])
+    start, loadings = machine.clock(), 1
+    while len(record.quiet) < options.most_rounds:
         calm = True
         for turn in range(len(blocks)):
-            index = (turn + len(quiet)) % len(blocks)
+            index = (turn + len(record.quiet)) % len(blocks)
             seconds, undisturbed = blocks[index].time(machine)
-            times[index].append(seconds)
+            record.times[index].append(seconds)
             calm = calm and undisturbed
-        quiet.append(calm)
-        if _is_over(machine.clock() - start, times, quiet, options):
+        record.quiet.append(calm)
+        record.loading.append(loadings)
+        elapsed = machine.clock() - start
+        if _is_over(elapsed, record, options):
             break
-    return np.array(times), np.array(quiet)
+        if reload is not None and elapsed >= loadings * options.seconds / _LOADINGS:
+            blocks = [replace(block, call=call) for block, call in zip(blocks, reload(), strict=True)]
+            loadings += 1
+            took = machine.clock() - start - elapsed
+            reload = reload if took <= _LOADING_SHARE * options.seconds / _LOADINGS else None
+    return record
 
 
-def _is_over(elapsed: float, times: list[list[float]], quiet: list[bool], options: TimingOptions) -> bool:
-    rounds = len(quiet)
+def _is_over(elapsed: float, record: _Record, options: TimingOptions) -> bool:
+    rounds = len(record.quiet)
     if rounds < _FEWEST_ROUNDS or elapsed < options.seconds:
         return False
     if elapsed >= options.most_seconds:
         return True
     if rounds < _ENOUGH_ROUNDS:
         return False
-    return rounds % _CHECK_EVERY == 0 and _is_narrow(np.array(times), np.array(quiet), options.seed)
+    return rounds % _CHECK_EVERY == 0 and _is_narrow(record, options.seed)
 
 
-def _is_narrow(seconds: NDArray[np.float64], quiet: NDArray[np.bool_], seed: int) -> bool:
+def _is_narrow(record: _Record, seed: int) -> bool:
     """Whether every ratio to the last model is known well enough."""
-    if len(seconds) < 2:
-        return True
-    kept = Timings(seconds=seconds, quiet=quiet, inferences=(), warmed_up=True).kept
-    found = [ratio_of(own, kept[-1], seed=seed) for own in kept[:-1]]
+    timings = Timings(
+        seconds=np.array(record.times),
+        quiet=np.array(record.quiet),
+        loading=np.array(record.loading),
+        inferences=(),
+        warmed_up=True,
+    )
+    found = [timings.ratio(model, seed=seed) for model in range(len(record.times) - 1)]
     return all(entry.high - entry.low <= 2 * _NARROW * entry.ratio for entry in found)
 
 

@@ -128,7 +128,11 @@ class LocalBench:
         feeds = fill_batch(few.read(range(len(few))), batch_size)
         candidates = self._candidates(feeds, threads)
         calls = [candidate.call for candidate in candidates]
-        timings = measure(calls, options.timing)
+        timings = measure(
+            calls,
+            options.timing,
+            reload=lambda: [candidate.call for candidate in self._candidates(feeds, threads)],
+        )
         return summarize_latency(
             [candidate.label for candidate in candidates],
             [candidate.precision for candidate in candidates],
@@ -147,8 +151,7 @@ class LocalBench:
             )
             for precision in backend.float_precisions()
         ]
-        same = threads == self._settings.threads
-        runner = self._runner if same else backend.open(self._entry, threads=threads)
+        runner = backend.open(self._entry, threads=threads)
         return [*floats, Candidate(label=QUANTIZED_LABEL, precision=None, call=runner.bind(feeds))]
 
 

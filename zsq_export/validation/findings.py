@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zsq_export.device.machine import Reading, is_throttled
 from zsq_export.validation.comparison import SQNR_LIMIT_DB
 from zsq_export.validation.executed import INT8_NAMES
 from zsq_export.validation.figures import InputOrigin
@@ -56,6 +57,13 @@ def _speed(report: ValidationReport) -> Finding | None:
     if speedup.low <= 1:
         return _note(f"int8 is not measurably faster than {speedup.baseline} on this device ({interval}).")
     return Finding(severity=Severity.GOOD, text=f"int8 is faster than {speedup.baseline} on this device ({interval}).")
+
+
+def _throttled(report: ValidationReport) -> Finding | None:
+    readings = [Reading(name=name, value=value) for name, value in report.environment.readings]
+    if report.latency is None or not is_throttled(readings):
+        return None
+    return _warning("The processor was throttled while it was measured: cool it, and measure again.")
 
 
 def _accuracy(report: ValidationReport) -> Finding | None:
@@ -135,4 +143,4 @@ def _note(text: str) -> Finding:
     return Finding(severity=Severity.NOTE, text=text)
 
 
-_RULES = (_broken, _float_is_wrong, _speed, _metric, _accuracy, _clipped, _lowering, _executed, _synthetic)
+_RULES = (_broken, _float_is_wrong, _speed, _throttled, _metric, _accuracy, _clipped, _lowering, _executed, _synthetic)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.device.energy import Energy
-from zsq_export.device.timing import Clock, Counter, TimingOptions, Timings, measure, ratio_of
+from zsq_export.device.timing import Clock, Counter, Ratio, TimingOptions, Timings, measure, ratio_of
 from zsq_export.validation.figures import InputOrigin, Latency, LatencySeries, SpeedUp
 
 NO_ENERGY = Energy(counter="", note="not measured", millijoules=())
@@ -156,8 +156,7 @@ def summarize_latency(
         threads=conditions.threads,
         series=tuple(series),
         speedups=tuple(
-            speed_up(own.label, baseline, times[-1], seed=conditions.seed)
-            for own, baseline in zip(floats, times, strict=False)
+            _speed_up(own.label, timings.ratio(index, seed=conditions.seed)) for index, own in enumerate(floats)
         ),
         best_float=min(floats, key=lambda own: own.median_ms).label,
         warmed_up=timings.warmed_up,
@@ -177,7 +176,10 @@ def speed_up(label: str, baseline: NDArray[np.float64], quantized: NDArray[np.fl
         quantized: likewise, of the same rounds.
         seed: of the resampling.
     """
-    found = ratio_of(baseline, quantized, seed=seed)
+    return _speed_up(label, ratio_of(baseline, quantized, seed=seed))
+
+
+def _speed_up(label: str, found: Ratio) -> SpeedUp:
     return SpeedUp(baseline=label, ratio=found.ratio, low=found.low, high=found.high)
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.base import ExecutedOp
 from zsq_export.device.arrays import decode
-from zsq_export.device.results import DeviceResults, LatencyRun
-from zsq_export.device.timing import Timings
+from zsq_export.device.results import DeviceResults, LatencyRun, timings_of
 from zsq_export.errors import DataError
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.validation.bench import QUANTIZED_LABEL, float_label
@@ -128,13 +127,7 @@ def _key(feeds: Mapping[str, NDArray[np.float32]]) -> bytes:
 
 
 def _latency(run: LatencyRun, samples: Samples) -> Latency:
-    timings = Timings(
-        seconds=np.array([series.seconds for series in run.series]),
-        quiet=np.array(run.quiet),
-        inferences=tuple(series.inferences for series in run.series),
-        warmed_up=run.warmed_up,
-        raised=run.raised,
-    )
+    timings = timings_of(run)
     return summarize_latency(
         [float_label(series.precision) if series.precision else QUANTIZED_LABEL for series in run.series],
         [series.precision or None for series in run.series],
