@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from zsq_export.quantization.dtypes import QuantSpec
 from zsq_export.quantization.estimators import RangeEstimator
 from zsq_export.quantization.qparams import FloatArray, QParams
-from zsq_export.quantization.ranges import EMPTY_RANGE_SCALE, SMALLEST_SCALE, as_scale, qparams_from_range
+from zsq_export.quantization.ranges import (
+    EMPTY_RANGE_SCALE,
+    SMALLEST_SCALE,
+    as_scale,
+    qparams_from_range,
+    scale_and_zero_point,
+)
 
 BIAS_HEADROOM = 2.0**30
 """Largest |integer| of an int32 bias; the other half of the type is left to the accumulator."""
@@ -46,14 +52,14 @@ def weight_qparams(
     axis %= array.ndim
     rows = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
     low, high = _extremes(rows, spec, estimator)
-    channels = [qparams_from_range(float(a), float(b), spec) for a, b in zip(low, high, strict=True)]
-    scale = np.array([channel.scale[0] for channel in channels], dtype=np.float32)
+    channels = [scale_and_zero_point(float(a), float(b), spec) for a, b in zip(low, high, strict=True)]
+    scale = np.array([own for own, _ in channels], dtype=np.float32)
     alive = (low != 0) | (high != 0)
     typical = float(np.median(scale[alive])) if alive.any() else EMPTY_RANGE_SCALE
     scale[~alive] = as_scale(typical, half=spec.half_scale)
     return QParams(
         scale=tuple(float(s) for s in scale),
-        zero_point=tuple(channel.zero_point[0] for channel in channels),
+        zero_point=tuple(point for _, point in channels),
         dtype=spec.dtype,
         axis=axis,
         narrow_range=spec.narrow_range,
