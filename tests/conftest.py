@@ -12,6 +12,11 @@ from types import ModuleType
 import pytest
 from digits import DigitsModel, read_digits_model, write_digits_model
 from filelock import FileLock
+from hypothesis import settings
+
+# No time decides a test: a busy machine takes any number of milliseconds.
+settings.register_profile("timeless", deadline=None)
+settings.load_profile("timeless")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
