@@ -27,9 +27,11 @@ def verdicts(results: Sequence[Result], core_seconds: float) -> Iterator[tuple[s
         yield from _at_most(
             f"{network} W8A8 moments + equalize, seconds", [r.seconds for r in moments], MOMENTS_SECONDS
         )
-        for rounding, limit in (("adaround", 5.0), ("squant", None)):
-            found = _of(measured, network, bits=(4, 8), calibrator="auto", rounding=rounding)
-            yield from _at_most(f"{network} W4A8 {rounding}, drop", _drops(found), limit)
+        for rounding, device, limit in (("adaround", "cuda", 5.0), ("adaround", "cpu", None), ("squant", "cpu", None)):
+            found = _of(measured, network, bits=(4, 8), calibrator="auto", rounding=rounding,
+                        where=lambda r, device=device: r.cell.source.device == device)  # fmt: skip
+            steps = f" ({found[0].cell.steps} steps)" if found and found[0].cell.steps else ""
+            yield from _at_most(f"{network} W4A8 {rounding} on {device}{steps}, drop", _drops(found), limit)
     for bits, protocol, limit in (
         (4, Protocol.LITERATURE, 1.1), (4, Protocol.DEPLOYABLE, 2.5), (3, Protocol.LITERATURE, 5.8)
     ):  # fmt: skip

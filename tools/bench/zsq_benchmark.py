@@ -6,6 +6,7 @@
     python tools/bench/zsq_benchmark.py --shard 1/4          # a quarter, on one of several machines; join their folders
     python tools/bench/zsq_benchmark.py --jobs 16            # 16 cores
     python tools/bench/zsq_benchmark.py --block gpu          # costs on a GPU
+    python tools/bench/zsq_benchmark.py --report             # measures nothing, shows what <work> holds
 
 What is measured is listed in zsq_plan.py. Protocols: "deployable" quantizes every tensor that the target onnxruntime
 does, the first and last layer in 8 bits; "literature" is that of papers (literature.py). Nothing is chosen on test
@@ -36,7 +37,8 @@ def chosen_cells(options: argparse.Namespace) -> list[Cell]:
     unknown = sorted(set(options.block) - set(blocks))
     if unknown:
         raise SystemExit(f"no such block: {', '.join(unknown)}; there are {', '.join(blocks)}")
-    usual: tuple[Block, ...] = QUICK if options.quick else BLOCKS
+    everything = (*BLOCKS, *GPU)
+    usual: tuple[Block, ...] = QUICK if options.quick else everything if options.report else BLOCKS
     taken = [blocks[name] for name in options.block] or usual
     filters: tuple[tuple[list[str], Callable[[Cell], str]], ...] = (
         ([subject(name).name for name in options.network], lambda cell: cell.source.network),
@@ -55,6 +57,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"-{name[0]}", f"--{name}", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--block", action="append", default=[], help="only this block of zsq_plan.py; repeatable")
     parser.add_argument("--quick", action="store_true", help="one small network, one seed, a few minutes")
+    parser.add_argument("--report", action="store_true", help="measure nothing, show what is there")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the i-th of n parts")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
@@ -76,7 +79,7 @@ def main() -> int:
     work = options.work.resolve()
     cells = chosen_cells(options)
     essential = frozenset(cell for block in BLOCKS if block.essential for cell in block.cells())
-    failures = run(cells, work, _machine(options), essential)
+    failures = [] if options.report else run(cells, work, _machine(options), essential)
     results = [result for result in (load(cell, work) for cell in cells) if result is not None]
     spent = core_seconds(work)
     lines = [line for line, _ in verdicts(results, spent)]

@@ -27,7 +27,7 @@ class AdaroundRounding:
     def obstacle(self, request: RoundingRequest) -> str | None:
         """Why it cannot work: no inputs to learn from, or nothing to learn."""
         if not request.inputs or len(next(iter(request.inputs.values()))) < _FEWEST:
-            return "the calibration holds no inputs to learn from (calibrator moments makes none)"
+            return f"the calibration holds fewer than {_FEWEST} inputs to learn from (calibrator moments makes none)"
         if not any(item.role is Role.WEIGHT and item.qparams.width < FULL_WIDTH for item in request.plan.tensors):
             return (
                 "all weights have 8 bits, where rounding to the nearest loses nothing worth learning (--weights-bits)"
