@@ -13,6 +13,7 @@ from zsq_export.reporting.html import render_html, write_html
 from zsq_export.reporting.sections.entry import Entry
 from zsq_export.validation.confusion import Confusion, ConfusionCell
 from zsq_export.validation.figures import InputOrigin
+from zsq_export.validation.forecast import AgreementKind
 from zsq_export.validation.gates import Gates
 from zsq_export.validation.report_types import ValidationReport
 
@@ -164,3 +165,23 @@ def test_other_batch_sizes_energy_and_readings_are_shown() -> None:
     assert "32 4 1.000 ms float bf16 1.50 ×" in text
     assert "float bf16 12.5 a meter" in text and "device: governor performance" in text
     assert "Energy" not in words(rendered(report))
+
+
+def test_without_real_data_the_prediction_speaks_for_the_model() -> None:
+    report = make_report(InputOrigin.SYNTHETIC)
+    text = words(rendered(report))
+    assert "predicted to agree with the float model on 98.1 % of real data (96.9 to 98.9, low confidence)" in text
+    assert "Predicted agreement" in text and "what the prediction rests on" in text
+    assert "predicted to agree" not in words(rendered(make_report(InputOrigin.REAL)))
+    measured = words(rendered(replace(report, estimate=None)))
+    assert "names the float model's class on 98.5 % of 500 synthetic inputs" in measured
+
+
+def test_outputs_that_are_no_class_scores_agree_in_values() -> None:
+    report = replace(make_report(), accuracy=None, metrics=(), estimate=None)
+    (output,) = report.outputs
+    assert output.agreement is not None
+    values = replace(output.agreement, kind=AgreementKind.VALUES)
+    text = words(rendered(replace(report, outputs=(replace(output, agreement=values),))))
+    assert "agrees in 98.5 % of the values of 500 real inputs" in text
+    assert "Same values as the float model" in text and "Same answer as the float model" not in text

@@ -12,6 +12,7 @@ from zsq_export.reporting.charts.rows import bar
 from zsq_export.reporting.charts.scales import round_scale
 from zsq_export.reporting.sections.entry import Entry
 from zsq_export.validation.figures import InputOrigin
+from zsq_export.validation.forecast import AgreementEstimate, AgreementKind
 from zsq_export.validation.report_types import ValidationReport
 
 
@@ -106,15 +107,27 @@ def _worth(report: ValidationReport) -> Fact:
             brief=f"float {accuracy.top1_float:.2f} %",
             synthetic=accuracy.inputs is InputOrigin.SYNTHETIC,
         )
+    if report.estimate is not None and report.inputs.origin is InputOrigin.SYNTHETIC:
+        return _predicted(report.estimate)
     if agreement is not None:
         return Fact(
-            title="Same class as float",
+            title="Same class as float" if agreement.kind is AgreementKind.TOP1 else "Same values as float",
             value=wording.percent(agreement.percent),
             detail=f"± {agreement.standard_error:.2f} points, n = {agreement.samples}",
             brief=f"± {agreement.standard_error:.2f}, n = {agreement.samples}",
             synthetic=agreement.inputs is InputOrigin.SYNTHETIC,
         )
     return Fact(title="Accuracy", value="–", detail="no class scores, no metric")
+
+
+def _predicted(estimate: AgreementEstimate) -> Fact:
+    interval = f"{estimate.low:.1f} – {estimate.high:.1f}"
+    return Fact(
+        title="Predicted agreement",
+        value=wording.percent(estimate.percent, 1),
+        detail=f"with float on real data, {interval}, {estimate.confidence.value} confidence",
+        brief=f"{interval}, {estimate.confidence.value} confidence",
+    )
 
 
 def _sqnr(report: ValidationReport) -> Fact:

@@ -12,6 +12,7 @@ from zsq_export.reporting.charts.rows import axis, bar, interval
 from zsq_export.reporting.charts.scales import round_scale
 from zsq_export.reporting.sections.entry import Entry
 from zsq_export.validation.figures import Accuracy, InputOrigin
+from zsq_export.validation.forecast import AgreementKind
 
 _TWO_SIDED_95 = 1.96
 _SHOWN_DB = 60.0
@@ -65,7 +66,7 @@ class WorthRow:
 
 def fidelity_groups(entries: Sequence[Entry]) -> tuple[FidelityGroup, ...]:
     """Agreement, measured and predicted, and SQNR of the outputs; groups without figures are left out."""
-    groups = (_agreement(entries), _estimates(entries), _sqnr(entries))
+    groups = (*(_agreement(entries, kind) for kind in AgreementKind), _estimates(entries), _sqnr(entries))
     return tuple(group for group in groups if group is not None)
 
 
@@ -138,12 +139,18 @@ def _accuracy(entry: Entry, accuracy: Accuracy) -> list[WorthRow]:
     return rows
 
 
-def _agreement(entries: Sequence[Entry]) -> FidelityGroup | None:
+_AGREEMENT_TITLES = {
+    AgreementKind.TOP1: ("Same answer as the float model", "Share of inputs whose highest class score is the same"),
+    AgreementKind.VALUES: ("Same values as the float model", "Share of values within 5 % of the output's spread"),
+}
+
+
+def _agreement(entries: Sequence[Entry], kind: AgreementKind) -> FidelityGroup | None:
     found = [
         (entry, output, output.agreement)
         for entry in entries
         for output in entry.report.outputs
-        if output.agreement is not None
+        if output.agreement is not None and output.agreement.kind is kind
     ]
     if not found:
         return None
@@ -162,9 +169,10 @@ def _agreement(entries: Sequence[Entry]) -> FidelityGroup | None:
         )
         for (entry, output, agreement), (low, high) in zip(found, spans, strict=True)
     ]  # fmt: skip
+    title, note = _AGREEMENT_TITLES[kind]
     return FidelityGroup(
-        title="Same answer as the float model",
-        note="Share of inputs whose highest class score is the same; 95 % interval.",
+        title=title,
+        note=f"{note}; 95 % interval.",
         rows=tuple(rows),
         axis=axis(scale, " %"),
     )

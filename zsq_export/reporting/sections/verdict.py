@@ -9,6 +9,7 @@ from enum import StrEnum
 from zsq_export.reporting import wording
 from zsq_export.reporting.sections.entry import Entry
 from zsq_export.validation.figures import InputOrigin
+from zsq_export.validation.forecast import AgreementKind
 from zsq_export.validation.report_types import Finding, Severity, ValidationReport
 
 
@@ -115,10 +116,15 @@ def _worth(report: ValidationReport) -> str:
         return f"{metric.name} {values}{wording.measured(metric.quantized_value, metric.unit)}"
     if report.accuracy is not None:
         return f"top-1 {report.accuracy.top1_float:.1f} → {report.accuracy.top1_quantized:.1f} %"
-    agreement = report.agreement
+    agreement, estimate = report.agreement, report.estimate
+    if estimate is not None and report.inputs.origin is InputOrigin.SYNTHETIC:
+        interval = f"{estimate.low:.1f} to {estimate.high:.1f}, {estimate.confidence.value} confidence"
+        return f"predicted to agree with the float model on {estimate.percent:.1f} % of real data ({interval})"
     if agreement is not None:
         kind = "synthetic" if agreement.inputs is InputOrigin.SYNTHETIC else "real"
-        return f"names the float model's class on {agreement.percent:.1f} % of {agreement.samples} {kind} inputs"
+        what = "names the float model's class on" if agreement.kind is AgreementKind.TOP1 else "agrees in"
+        of = "" if agreement.kind is AgreementKind.TOP1 else "the values of "
+        return f"{what} {agreement.percent:.1f} % of {of}{agreement.samples} {kind} inputs"
     worst = min((output.sqnr_db for output in report.outputs), default=None)
     return "" if worst is None else f"output SQNR {wording.decibels(worst)}"
 
