@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -69,6 +69,7 @@ def test_the_linear_filter_of_opencv_looks_at_four_neighbours() -> None:
     assert np.abs(ours - blended).max() <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(20, 300), st.integers(20, 300), st.sampled_from([fit for fit in Fit if fit is not Fit.PAD]))
 def test_boxes_find_their_way_back(height: int, width: int, fit: Fit) -> None:
     geometry = geometry_of(width, height, SIZE, spec(fit))

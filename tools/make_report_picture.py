@@ -3,7 +3,8 @@
     python tools/make_report_picture.py [FOLDER]
 
 FOLDER holds the artifacts, validated, as `zsq-export demo -o demo` leaves them in demo/out; without one the demo runs
-first, in a temporary folder (minutes). Needs the extras [all,demo] and Chromium.
+first, in a temporary folder (minutes). Needs the extras [all,demo] and Chromium. Says how large the page is, whether
+the browser complained, and whether the page asked for anything.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 from chromium import Chromium, find_chromium  # noqa: E402  # of the tests, which drive the same browser
 
 DESTINATION = REPOSITORY / "docs" / "images" / "report.png"
+MOST_MEGABYTES = 5
 WIDTH, HEIGHT, SCALE = 1160, 1440, 0.6
 PARTS = (("light", "summary"), ("dark", "speed"))
 """Colour scheme, and the section that ends up at the top; the first picture starts at the top of the page."""
@@ -43,9 +45,15 @@ def shots(page: Path) -> list[Image.Image]:
             if index:
                 browser.evaluate(f"document.getElementById({section!r}).scrollIntoView()")
             found.append(Image.open(io.BytesIO(browser.screenshot())).convert("RGB"))
-        if browser.problems:
-            sys.exit(f"the page has problems: {browser.problems}")
+        asked = [address for address in browser.requests if not address.startswith(("data:", "about:", "file:"))]
+        verdict(not browser.problems, f"console messages: {len(browser.problems)}")
+        verdict(not asked, f"requests beside the page itself: {len(asked)}")
     return found
+
+
+def verdict(passed: bool, text: str) -> None:
+    """One line."""
+    print(f"{'PASS' if passed else 'FAIL'}  {text}")
 
 
 def beside(pictures: list[Image.Image]) -> Image.Image:
@@ -59,8 +67,12 @@ def beside(pictures: list[Image.Image]) -> Image.Image:
 
 def main(folder: Path) -> None:
     """Writes the picture."""
+    comparison = write_comparison(folder)
+    size = comparison.page.stat().st_size / 1e6
+    targets = ", ".join(report.target for report in comparison.reports)
+    verdict(size < MOST_MEGABYTES, f"page of {targets}: {size:.2f} MB, below {MOST_MEGABYTES} wanted")
     DESTINATION.parent.mkdir(exist_ok=True)
-    beside(shots(write_comparison(folder).page)).save(DESTINATION, optimize=True)
+    beside(shots(comparison.page)).save(DESTINATION, optimize=True)
     print(f"{DESTINATION.relative_to(REPOSITORY)}: {DESTINATION.stat().st_size / 1000:.0f} kB")
 
 

@@ -154,7 +154,7 @@ def test_scores_of_every_class_name_the_best_one() -> None:
     assert found.classes.tolist() == [1] and found.scores == pytest.approx([0.7])
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 25), st.floats(0.1, 0.9))
 def test_suppression_is_the_plain_one(seed: int, count: int, iou: float) -> None:
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reports import make_layers, make_ranges
 
@@ -24,6 +24,7 @@ def places(svg: str, name: str) -> list[float]:
     return [float(value) for value in re.findall(rf'\b{name}="(-?[\d.]+)%?"', svg)]
 
 
+@settings(deadline=None)
 @given(st.lists(FINITE, min_size=1, max_size=20))
 def test_a_round_scale_holds_every_value(values: list[float]) -> None:
     scale = round_scale(values)
@@ -32,6 +33,7 @@ def test_a_round_scale_holds_every_value(values: list[float]) -> None:
     assert 2 <= len(scale.ticks) <= 12 and all(0 <= scale(value) <= 1 for value in values)
 
 
+@settings(deadline=None)
 @given(st.lists(FINITE, min_size=1, max_size=20))
 def test_a_signed_log_scale_keeps_the_order(values: list[float]) -> None:
     scale = signed_log_scale(values)
