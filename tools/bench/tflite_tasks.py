@@ -58,24 +58,26 @@ def _each(figures: Sequence[float]) -> str:
 
 
 def detection(seeds: Sequence[Calibrated], name: str) -> Iterator[Verdict]:
-    """COCO mAP on 158 images; needs pycocotools and opencv-python-headless. The first seed only."""
+    """COCO mAP; the first seed only."""
+    yield at_least(f"{name}: COCO mAP", map_of(tflite_run(seeds[0])), map_of(float_run(seeds[0])) - _LOSS_OF_MAP)
+
+
+def map_of(run: Run) -> float:
+    """COCO mAP of FastestDet on 158 images, percent; needs pycocotools and opencv-python-headless."""
     spec = importlib.util.spec_from_file_location("eval_coco", networks.assets_dir() / "coco" / "eval_coco.py")
     assert spec is not None and spec.loader is not None
     coco = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(coco)
 
-    def score(run: Run) -> float:
-        def detect(image: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
-            return coco.fastestdet(lambda x: [run(np.ascontiguousarray(x, dtype=np.float32))], image)
+    def detect(image: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
+        return coco.fastestdet(lambda x: [run(np.ascontiguousarray(x, dtype=np.float32))], image)
 
-        return 100 * float(coco.evaluate(detect)["mAP"])
-
-    yield at_least(f"{name}: COCO mAP", score(tflite_run(seeds[0])), score(float_run(seeds[0])) - _LOSS_OF_MAP)
+    return 100 * float(coco.evaluate(detect)["mAP"])
 
 
 def super_resolution(seeds: Sequence[Calibrated], name: str) -> Iterator[Verdict]:
     """PSNR on Set5, nothing said of the input; small pictures are continued by their edge to the network's side."""
-    limit = _psnr(float_run(seeds[0])) - _LOSS_BELOW_FLOAT_DB
+    limit = psnr_of(float_run(seeds[0])) - _LOSS_BELOW_FLOAT_DB
     layers = [node.name or "" for node in seeds[0].prepared.folded.graph if node.op_type == "Conv"]
     tail = PlanOptions(leave_float_from=(layers[-_LAST_LAYERS],))
     variants: Mapping[str, Callable[[Calibrated], Run]] = {
@@ -84,7 +86,7 @@ def super_resolution(seeds: Sequence[Calibrated], name: str) -> Iterator[Verdict
         f"int8, last {_LAST_LAYERS} layers float": lambda made: tflite_run(made, planning=replace(tail)),
     }
     for label, make in variants.items():
-        found = [_psnr(make(made)) for made in seeds]
+        found = [psnr_of(make(made)) for made in seeds]
         verdict = at_least(f"{name}: PSNR on Set5, {label}, worst seed", min(found), limit)
         if label == "int8":
             print(f"      {name}: {label} {min(found):.2f} dB (float {limit + _LOSS_BELOW_FLOAT_DB:.2f})", flush=True)
@@ -92,7 +94,8 @@ def super_resolution(seeds: Sequence[Calibrated], name: str) -> Iterator[Verdict
             yield verdict
 
 
-def _psnr(run: Run) -> float:
+def psnr_of(run: Run) -> float:
+    """PSNR of ESPCN on Set5, dB."""
     return float(np.mean([_psnr_of(run, path) for path in sorted((networks.assets_dir() / "superres").glob("*.png"))]))
 
 

@@ -17,7 +17,9 @@ from zsq_export.validation.forecast import AgreementEstimate
 Progress = Callable[[str, float | None], None]
 Left = frozenset[str]
 
-_NOISE_SAMPLES = 16
+_MOST_SAMPLES, _FEWEST_SAMPLES = 16, 4
+_NOISE_MACS = 1.6e9
+"""Multiply-accumulates of one pass over the samples that noise is measured on; there is a pass for every tensor."""
 _MOST_GROUPS = 5
 _WORTH = 1.02
 """Times faster that a change has to be, at least, beside an interval that excludes 1."""
@@ -215,7 +217,7 @@ class Search:
         known = self._log.get("noise")
         if known is None:
             self._options.progress("measuring what each layer costs", 0.0)
-            inputs = spread_samples([held.inputs for held in self._bench.estimator.sets], _NOISE_SAMPLES)
+            inputs = spread_samples([held.inputs for held in self._bench.estimator.sets], self._samples())
             known = list(
                 tensor_noise(
                     self._bench.prepared.folded,
@@ -226,6 +228,11 @@ class Search:
             )
             self._log.add("noise", known)
         return dict(enumerate(known))
+
+    def _samples(self) -> int:
+        """Fewer for a large network: they only rank its layers."""
+        macs = max(1, sum(unit.macs for unit in self._units.units.values()))
+        return int(min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _NOISE_MACS / macs)))
 
     # --- words ---
 

@@ -1,0 +1,128 @@
+"""Runs `convert --search --min-agreement 99` on the assets, and holds what comes out against real data.
+
+    python tools/bench/search_benchmark.py                                   # every network and target below
+    python tools/bench/search_benchmark.py -n espcn_x3_224 -t tflite
+
+Needs the evaluation assets (ZSQ_ASSETS). Artifacts are kept under <work>; delete one to search again. Seconds are wall
+time on this machine: let it do nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import networks
+import numpy as np
+from estimate_cells import DENSE, FILES, real_inputs
+from numpy.typing import NDArray
+from verdicts import Verdict, at_least, at_most
+
+from zsq_export.artifact import PLAN_NAME, Manifest, read_artifact
+from zsq_export.backends.registry import get_backend
+from zsq_export.estimate.features import set_features
+from zsq_export.execution.batching import run_in_batches
+from zsq_export.execution.ort_session import OrtSession
+from zsq_export.planning.plan import Plan
+from zsq_export.planning.plan_json import plan_from_json
+
+AGREEMENT = 99.0
+SECONDS = 300.0
+TARGETS = ("tflite", "openvino", "onnxruntime")
+SPECS = {"vit_d6_smmk47": ("--mean", "0.4914,0.4822,0.4465", "--std", "0.2023,0.1994,0.2010")}
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def measure(file: str, target: str, work: Path) -> Iterator[Verdict]:
+    """Every figure of one search."""
+    name, output = f"{Path(file).stem} on {target}", work / f"{Path(file).stem}.{target}"
+    model = networks.assets_dir() / file
+    log = output.with_suffix(output.suffix + ".json")
+    if not output.exists():
+        line = [sys.executable, "-m", "zsq_export", "convert", str(model), "--target", target, "-o", str(output),
+                "--search", "--min-agreement", f"{AGREEMENT:g}", "--json", *SPECS.get(Path(file).stem, ())]  # fmt: skip
+        start = time.perf_counter()
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 3):
+            raise RuntimeError(done.stderr.strip())
+        found = {"seconds": time.perf_counter() - start, **json.loads(done.stdout)["searches"][target]}
+        log.write_text(json.dumps(found, indent=1) + "\n")
+    found = json.loads(log.read_text())
+    artifact = read_artifact(output)
+    plan = plan_from_json((output / PLAN_NAME).read_text())
+    yield at_least(f"{name}: expected agreement, %", found["estimate"]["percent"], AGREEMENT)
+    yield at_most(f"{name}: seconds", found["seconds"], SECONDS)
+    yield from _honest(name, found)
+    runner = get_backend(target).open(artifact.entry, threads=2)
+    inner = artifact.manifest.inputs[0].name
+    reference = OrtSession(model)
+    ours: Run = lambda x: next(iter(runner.run({inner: x}).values()))  # noqa: E731
+    floating: Run = lambda x: next(iter(reference.run({inner: x}).values()))  # noqa: E731
+    yield from _on_real_data(file, name, ours, floating, artifact.manifest, plan)
+
+
+def _honest(name: str, found: dict[str, object]) -> Iterator[Verdict]:
+    """A plan that is not faster than float has to say so."""
+    timing, notes = found["timing"], found["notes"]
+    assert isinstance(timing, dict) and isinstance(notes, list)
+    slow = timing["low"] <= 1
+    yield at_least(
+        f"{name}: {timing['ratio']:.2f} x {timing['baseline']}; said if not faster", float(bool(notes) or not slow), 1
+    )
+
+
+def _on_real_data(file: str, name: str, ours: Run, floating: Run, manifest: Manifest, plan: Plan) -> Iterator[Verdict]:
+    floats = sum("search" in op.reason for op in plan.float_ops)
+    inputs = real_inputs(file)
+    shapes = {manifest.inputs[0].name: manifest.inputs[0].shape}
+    exact, found = (_all(run, inputs, shapes) for run in (floating, ours))
+    dense = Path(file).stem in DENSE
+    agreement = 100 * set_features(exact, found).agreement
+    print(f"      {name}: {floats} nodes left in float, agreement on real data {agreement:.2f} %", flush=True)
+    if not dense:
+        yield at_least(f"{name}: agreement on real data, %", agreement, AGREEMENT - 1)
+    else:
+        from tflite_tasks import map_of, psnr_of
+
+        score, loss = (psnr_of, 0.1) if "espcn" in file else (map_of, 1.0)
+        before, after = score(floating), score(ours)
+        yield at_least(f"{name}: {'PSNR' if 'espcn' in file else 'COCO mAP'}", after, before - loss)
+
+
+def _all(run: Run, inputs: NDArray[np.float32], shapes: dict[str, tuple[int | None, ...]]) -> NDArray[np.float32]:
+    class Session:
+        input_shapes = shapes
+
+        @staticmethod
+        def run(feeds: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+            return {"y": run(next(iter(feeds.values())))}
+
+    return np.concatenate([batch["y"] for batch in run_in_batches(Session(), {next(iter(shapes)): inputs}, 32)])
+
+
+def main() -> int:
+    """1 if anything needed was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", "--network", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("-t", "--target", action="append", default=[], help="default: all three")
+    parser.add_argument("--work", type=Path, default=Path("build/bench/search"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    verdicts = []
+    for file in FILES:
+        if options.network and Path(file).stem not in options.network:
+            continue
+        for target in options.target or TARGETS:
+            for verdict in measure(file, target, options.work):
+                print(verdict, flush=True)
+                verdicts.append(verdict)
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
