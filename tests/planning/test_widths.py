@@ -51,6 +51,18 @@ def test_edges_keep_eight_bits() -> None:
     assert {name: entry(made, name).qparams.width for name in ("x", "r", "b")} == {"x": 8, "r": 3, "b": 8}
 
 
+def test_what_the_last_layer_writes_keeps_eight_bits_up_to_the_output() -> None:
+    nodes = [
+        node("Conv", ["x", "w0"], "a"),
+        node("Conv", ["a", "w1"], "scores"),
+        node("Reshape", ["scores", "shape"], "y"),
+    ]
+    constants = {"w0": weights(4, 3, 3, 3), "w1": weights(4, 4, 3, 3), "shape": np.array([0, -1])}
+    rules = replace(ANY_WIDTH, rules=table(Scope.INPUTS_AND_OUTPUT, BiasRule.INT32).rules)
+    made = _plan(model(nodes, constants), rules, weights_bits=4, activations_bits=4)
+    assert entry(made, "scores").qparams.width == 8
+
+
 def test_edges_can_be_narrow_too_and_layers_be_excepted() -> None:
     graph = _chain()
     names = [item.name or "" for item in graph.graph if item.op_type == "Conv"]

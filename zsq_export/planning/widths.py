@@ -24,13 +24,15 @@ class Widths:
         weights: node -> bits of its weight; nodes without an entry keep the table's type.
         reads: node -> bits of the activation that it reads.
         activations: bits of every other activation; None: the table's type.
-        outputs: bits of the graph's outputs.
+        outputs: bits of the graph's outputs, and of what lies behind the last weighted nodes.
+        last: names of these tensors.
     """
 
     weights: Mapping[str, int] = field(default_factory=dict)
     reads: Mapping[str, int] = field(default_factory=dict)
     activations: int | None = None
     outputs: int | None = None
+    last: frozenset[str] = frozenset()
 
     @property
     def float_activations(self) -> bool:
@@ -47,7 +49,7 @@ class Widths:
 
     def written(self, value: ir.Value, spec: QuantSpec) -> QuantSpec:
         """The type of an activation, as the node that computes it wants it."""
-        return _resized(spec, self.outputs if value.is_graph_output() else self.activations)
+        return _resized(spec, self.outputs if value.name in self.last else self.activations)
 
 
 def _resized(spec: QuantSpec, width: int | None) -> QuantSpec:
@@ -59,7 +61,8 @@ def choose_widths(model: ir.Model, table: PlacementTable, options: PlanOptions) 
 
     1. Every weight gets ``weights_bits``, every activation ``activations_bits``.
     2. The weighted nodes that no other precedes (the first layers) or follows (the last ones) get ``edge_bits`` for
-       their weights and for what they read, unless these are fewer; so do the graph's outputs.
+       their weights and for what they read, unless these are fewer; so do the graph's outputs, and what the last ones
+       write: class scores that are only reshaped afterwards must not run into a narrow range.
     3. ``layer_bits`` decides for the nodes that it names.
     4. A tensor with several readers gets the most bits that any of them asks for.
 
@@ -91,6 +94,7 @@ def choose_widths(model: ir.Model, table: PlacementTable, options: PlanOptions) 
         reads=reads,
         activations=bits,
         outputs=None if bits is None else max(bits, options.edge_bits),
+        last=_behind_the_last(model, nodes),
     )
 
 
@@ -130,3 +134,19 @@ def _edges(model: ir.Model, weighted: Mapping[str, ir.Node]) -> set[str]:
             followed |= nearest
     first = {name for name, node in weighted.items() if not behind[node] and constant_value(node.inputs[0]) is None}
     return first | (set(weighted) - followed)
+
+
+def _behind_the_last(model: ir.Model, weighted: Mapping[str, ir.Node]) -> frozenset[str]:
+    """Names of the graph's outputs, and of the tensors that no weighted node reads directly or through others."""
+    leading: set[ir.Node] = set()
+    for node in reversed(list(model.graph)):
+        readers = [reader for value in node.outputs for reader, _ in value.uses()]
+        if any(reader in leading or (reader.name or "") in weighted for reader in readers):
+            leading.add(node)
+    values = [value for node in model.graph for value in node.outputs if value.name]
+    return frozenset(
+        str(value.name)
+        for value in values
+        if value.is_graph_output()
+        or all(reader not in leading and (reader.name or "") not in weighted for reader, _ in value.uses())
+    )
