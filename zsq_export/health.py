@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from zsq_export.device.cpu import this_cpu
+from zsq_export.device.runtimes import core_count
 from zsq_export.listing import Target, list_targets
 from zsq_export.version import package_version, version
 
@@ -79,7 +79,7 @@ def examine() -> Health:
         platform=f"{platform.system()} {platform.machine()}",
         packages=packages,
         cpu=cpu.model,
-        cpu_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpu_count=core_count(),
         int8_hardware=cpu.int8_extension,
         torch_threads=_torch_threads(),
         free_disk=free,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.base import Arrays, ExecutedOp
 from zsq_export.backends.onnxruntime_cpu.precisions import executed_ops
-from zsq_export.device.onnxruntime_cpu import PROVIDERS, session_options
+from zsq_export.device.onnxruntime_cpu import PROVIDERS, bound_call, session_options
 from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
 from zsq_export.graph.saving import save_model
 
@@ -59,17 +59,7 @@ class OrtRunner:
 
     def bind(self, inputs: Arrays) -> Callable[[], None]:
         """A call that runs these inputs once, buffers bound beforehand."""
-        binding = self._session.io_binding()
-        for name, array in self._feeds(inputs).items():
-            binding.bind_cpu_input(name, array)
-        for name in self._outputs:
-            binding.bind_output(name, "cpu")
-        session = self._session
-
-        def infer() -> None:
-            session.run_with_iobinding(binding)
-
-        return infer
+        return bound_call(self._session, self._feeds(inputs), self._outputs)
 
     def executed_precisions(self) -> tuple[ExecutedOp, ...]:
         """Every kernel of one inference, from ONNX Runtime's own profile."""

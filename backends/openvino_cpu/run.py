@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zsq_export.backends.base import Arrays, ExecutedOp, FloatPrecision
 from zsq_export.backends.openvino_cpu.precisions import executed_ops
 from zsq_export.backends.openvino_cpu.runtime import compile_model, import_openvino, last_line
-from zsq_export.device.openvino_cpu import port_name
+from zsq_export.device.openvino_cpu import one_sample, port_name
 from zsq_export.errors import DataError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class OpenVinoRunner:
 
     def executed_precisions(self) -> tuple[ExecutedOp, ...]:
         """Every op of the runtime's own graph, compiled for one sample, with its precision."""
-        shapes = tuple(_one_sample(port) for port in self._model.inputs)
+        shapes = tuple(one_sample(port.partial_shape) for port in self._model.inputs)
         return executed_ops(self._compile(shapes).get_runtime_model(), self._reshaped(shapes))
 
     def _request(self, inputs: Arrays) -> openvino.InferRequest:
@@ -93,11 +93,3 @@ class OpenVinoRunner:
         except RuntimeError as error:
             raise DataError(f"the model does not take inputs of shape {shapes}: {last_line(error)}") from error
         return static
-
-
-def _one_sample(port: openvino.Output) -> tuple[int, ...]:
-    sides: Mapping[int, int] = {0: 1}
-    return tuple(
-        side.get_length() if side.is_static else sides.get(axis, max(1, side.get_min_length()))
-        for axis, side in enumerate(port.partial_shape)
-    )

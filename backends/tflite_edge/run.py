@@ -17,6 +17,8 @@ from zsq_export.backends.base import Arrays, ExecutedOp
 from zsq_export.backends.tflite_edge.metadata import PortInfo, read_info
 from zsq_export.backends.tflite_edge.precisions import executed_ops
 from zsq_export.backends.tflite_edge.runtime import import_interpreter
+from zsq_export.device.litert_cpu import dequantized, quantized
+from zsq_export.device.runtimes import core_count
 from zsq_export.errors import ArtifactError, DataError, TargetUnavailableError
 
 _IDENTIFIER = slice(4, 8)
@@ -35,7 +37,7 @@ class LiteRtRunner:
         if content[_IDENTIFIER] != b"TFL3":
             raise ArtifactError(f"{name} is no TFLite model", hint="convert the model again")
         self._content = content
-        self._threads = threads or _cores()
+        self._threads = threads or core_count()
         self._name = name
         self._info = read_info(content)
         self._interpreter = self._load()
@@ -114,10 +116,10 @@ class LiteRtRunner:
             if array.ndim != len(port.order):
                 raise DataError(f"input {port.name!r} has {array.ndim} axes, expected {len(port.order)}")
             array = array.transpose(port.order)
-        return np.ascontiguousarray(_quantized(array, detail))
+        return np.ascontiguousarray(quantized(array, detail))
 
     def _result(self, detail: Mapping[str, Any]) -> NDArray[Any]:
-        array = _dequantized(self._interpreter.get_tensor(detail["index"]), detail)
+        array = dequantized(self._interpreter.get_tensor(detail["index"]), detail)
         order = self._port(detail, outputs=True).order
         return np.ascontiguousarray(array.transpose(np.argsort(order))) if order else array
 
@@ -154,24 +156,3 @@ def read_file(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}", hint="convert the model again") from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _quantized(array: NDArray[np.float32], detail: Mapping[str, Any]) -> NDArray[Any]:
-    dtype = np.dtype(detail["dtype"])
-    if dtype == np.float32:
-        return array
-    scale, zero_point = detail["quantization"]
-    limits = np.iinfo(dtype)
-    integers: NDArray[Any] = np.clip(np.rint(array / np.float32(scale)) + zero_point, limits.min, limits.max)
-    return integers.astype(dtype)
-
-
-def _dequantized(array: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any]:
-    scale, zero_point = detail["quantization"]
-    if array.dtype == np.float32 or not scale:
-        return array
-    return np.asarray((array.astype(np.float32) - np.float32(zero_point)) * np.float32(scale), dtype=np.float32)

@@ -125,10 +125,10 @@ class LiteRtModel:
     def _feed(self, detail: Node, given: NDArray[np.float32]) -> NDArray[Any]:
         array = np.asarray(given, np.float32)
         order = self._orders.get(detail["name"])
-        return np.ascontiguousarray(_quantized(array.transpose(order) if order else array, detail))
+        return np.ascontiguousarray(quantized(array.transpose(order) if order else array, detail))
 
     def _result(self, detail: Node) -> NDArray[np.float32]:
-        array = _dequantized(self._interpreter.get_tensor(detail["index"]), detail)
+        array = dequantized(self._interpreter.get_tensor(detail["index"]), detail)
         order = self._orders.get(detail["name"])
         return np.ascontiguousarray(array.transpose(np.argsort(order))) if order else array
 
@@ -146,7 +146,8 @@ def _read_orders(content: bytes) -> dict[str, tuple[int, ...]]:
     return {}
 
 
-def _quantized(array: NDArray[np.float32], detail: Node) -> NDArray[Any]:
+def quantized(array: NDArray[np.float32], detail: Node) -> NDArray[Any]:
+    """Floats as the input that an interpreter describes takes them."""
     dtype: np.dtype[Any] = np.dtype(detail["dtype"])
     if dtype == np.float32:
         return array
@@ -156,7 +157,8 @@ def _quantized(array: NDArray[np.float32], detail: Node) -> NDArray[Any]:
     return integers.astype(dtype)
 
 
-def _dequantized(array: NDArray[Any], detail: Node) -> NDArray[Any]:
+def dequantized(array: NDArray[Any], detail: Node) -> NDArray[Any]:
+    """What the output that an interpreter describes gives, as floats."""
     scale, zero_point = detail["quantization"]
     if array.dtype == np.float32 or not scale:
         return array

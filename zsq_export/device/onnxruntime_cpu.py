@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,6 +53,20 @@ def session_options(threads: int | None) -> Any:
     return options
 
 
+def bound_call(session: Any, feeds: Arrays, outputs: Sequence[str]) -> Callable[[], None]:
+    """A call that runs these feeds once, buffers bound beforehand."""
+    binding = session.io_binding()
+    for name, array in feeds.items():
+        binding.bind_cpu_input(name, array)
+    for name in outputs:
+        binding.bind_output(name, "cpu")
+
+    def infer() -> None:
+        session.run_with_iobinding(binding)
+
+    return infer
+
+
 class OrtModel:
     """A model in one session."""
 
@@ -69,17 +83,7 @@ class OrtModel:
 
     def bind(self, inputs: Arrays) -> Callable[[], None]:
         """A call that runs these inputs once, buffers bound beforehand."""
-        binding = self._session.io_binding()
-        for name, array in self._feeds(inputs).items():
-            binding.bind_cpu_input(name, array)
-        for name in self._outputs:
-            binding.bind_output(name, "cpu")
-        session = self._session
-
-        def infer() -> None:
-            session.run_with_iobinding(binding)
-
-        return infer
+        return bound_call(self._session, self._feeds(inputs), self._outputs)
 
     def ran(self) -> tuple[RanOp, ...]:
         """Every kernel of one inference on zeros, from the runtime's own profile."""

@@ -83,7 +83,7 @@ class OpenVinoModel:
 
     def ran(self) -> tuple[RanOp, ...]:
         """Every op of the runtime's own graph, compiled for one sample."""
-        shapes = tuple(_one_sample(port.partial_shape) for port in self._model.inputs)
+        shapes = tuple(one_sample(port.partial_shape) for port in self._model.inputs)
         ops = self._compile(shapes).get_runtime_model().get_ordered_ops()
         found = [(op.get_friendly_name(), op.get_rt_info()) for op in ops]
         return tuple(
@@ -115,7 +115,8 @@ class OpenVinoModel:
         return self._compiled[shapes]
 
 
-def _one_sample(shape: Any) -> tuple[int, ...]:
+def one_sample(shape: Any) -> tuple[int, ...]:
+    """The shape with one sample, and the least of every other side that is open."""
     return tuple(
         side.get_length() if side.is_static else (1 if axis == 0 else max(1, side.get_min_length()))
         for axis, side in enumerate(shape)

@@ -72,7 +72,7 @@ class _Multiples:
     reach: int
 
     def integers(self, values: Tensor, dtype: torch.dtype) -> Tensor:
-        return torch.round(values.to(dtype) / self.scale.to(values.device, dtype))
+        return torch.round(values.to(dtype) / self.scale)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
