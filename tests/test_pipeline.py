@@ -15,11 +15,12 @@ import onnx
 import pytest
 
 import zsq_export
-from zsq_export import CalibrationOptions, Gates, PlanOptions, pipeline
+from zsq_export import CalibrationOptions, Gates, PlanOptions
 from zsq_export.calib.base import Effort
 from zsq_export.calib.saved import load_calibration, save_calibration
 from zsq_export.errors import ArtifactError, CalibrationError, PlanError, UsageError
-from zsq_export.pipeline import Conversion
+from zsq_export.graph.prepare import prepare_model
+from zsq_export.pipeline import Conversion, calibrating
 from zsq_export.planning.plan_json import plan_to_json
 from zsq_export.verification import held_out_inputs
 
@@ -84,7 +85,7 @@ def test_without_data_held_out_pictures_are_used_and_said_so(converted: Path) ->
 
 
 def test_held_out_inputs_depend_on_the_seed_and_follow_the_convention(digits_model: Any, converted: Path) -> None:
-    prepared = pipeline.prepare_model(digits_model.path)
+    prepared = prepare_model(digits_model.path)
     artifact = zsq_export.read_artifact(converted / "openvino")
     first = held_out_inputs(prepared, artifact, samples=4)["x"]
     np.testing.assert_array_equal(first, held_out_inputs(prepared, artifact, samples=4)["x"])
@@ -138,8 +139,8 @@ def test_another_seed_gives_other_ranges(digits_model: Any, tmp_path: Path) -> N
 
 def test_one_calibration_serves_all_targets(digits_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    calibrate = pipeline.calibrate
-    monkeypatch.setattr(pipeline, "calibrate", lambda *given: calls.append(given) or calibrate(*given))
+    calibrate = calibrating.calibrate
+    monkeypatch.setattr(calibrating, "calibrate", lambda *given: calls.append(given) or calibrate(*given))
     options = CalibrationOptions(calibrator="random")
     artifacts = zsq_export.convert(digits_model.path, targets=TARGETS, output=tmp_path / "out", calibration=options)
     assert [artifact.folder.name for artifact in artifacts] == list(TARGETS)
@@ -164,7 +165,7 @@ def test_stopping_after_calibration_and_after_planning_changes_nothing(
 def test_a_plan_that_rounds_without_inputs_needs_no_calibration(
     digits_model: Any, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "calibrate", lambda *_: pytest.fail("calibrated"))
+    monkeypatch.setattr(calibrating, "calibrate", lambda *_: pytest.fail("calibrated"))
     nearest = PlanOptions(rounding="nearest")
     plan = zsq_export.plan(digits_model.path, target="openvino", saved_calibration=saved, planning=nearest)
     (tmp_path / "plan.json").write_text(plan_to_json(plan))
@@ -273,7 +274,7 @@ def test_an_unusable_output_is_refused_before_any_work(
     def work(*_arguments: Any) -> None:
         raise AssertionError("work was started")
 
-    monkeypatch.setattr(pipeline, "prepare_model", work)
+    monkeypatch.setattr(calibrating, "prepare_model", work)
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ArtifactError, match="is a file"):
         zsq_export.convert(digits_model.path, targets=["openvino"], output=tmp_path / "out")
@@ -291,7 +292,7 @@ def test_the_destinations_of_one_and_of_several_targets() -> None:
 
 
 def test_a_saved_calibration_holds_the_inputs(digits_model: Any, saved: Path, tmp_path: Path) -> None:
-    prepared = pipeline.prepare_model(digits_model.path)
+    prepared = prepare_model(digits_model.path)
     result = load_calibration(saved, prepared)
     assert result.inputs["x"].shape == (100, 1, 16, 16)
     save_calibration(result, tmp_path / "again", prepared)

@@ -18,25 +18,31 @@ from zsq_export.errors import ArtifactError
 
 SLOW = """
 import sys, time
-import zsq_export.pipeline as pipeline
-original = pipeline.{function}
+import zsq_export.pipeline.{module} as stop
+original = stop.{function}
 def slow(*arguments, **options):
     result = original(*arguments, **options)
     print("here", flush=True)
     time.sleep(60)
     return result
-pipeline.{function} = slow
+stop.{function} = slow
 from zsq_export.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-STAGES = ("prepare_model", "plan_for", "insert_qdq", "fill_artifact")
+STAGES = {
+    "prepare_model": "calibrating",
+    "plan_for": "converting",
+    "insert_qdq": "converting",
+    "fill_artifact": "converting",
+}
+"""Function -> module of the pipeline that calls it."""
 
 
 def start(work: Path, model: Path, stage: str) -> subprocess.Popen[str]:
     """A conversion that has just finished one stage and waits there."""
     arguments = ["convert", str(model), "-t", "onnxruntime", "--calibrator", "random", "-o", "sub/out"]
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW.format(function=stage), *arguments],
+        [sys.executable, "-c", SLOW.format(function=stage, module=STAGES[stage]), *arguments],
         cwd=work,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -79,7 +79,7 @@ def test_a_killed_search_keeps_its_calibration_and_goes_on(
         convert_with_search(conversion, OPTIONS)
     assert not conversion.output.exists() and (work_folder(conversion.output) / "calibration.npz").exists()
     monkeypatch.setattr(Bench, "build", real)
-    monkeypatch.setattr("zsq_export.pipeline.calibrate", lambda *_: pytest.fail("calibrated again"))
+    monkeypatch.setattr("zsq_export.pipeline.calibrating.calibrate", lambda *_: pytest.fail("calibrated again"))
     again = convert_with_search(conversion, OPTIONS)
     assert not again.outcomes["onnxruntime"].unmet
 
