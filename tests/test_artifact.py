@@ -9,20 +9,10 @@ from pathlib import Path
 import pytest
 from reports import make_estimate
 
-from zsq_export.artifact import (
-    MANIFEST_NAME,
-    Manifest,
-    ModelRecord,
-    TensorRecord,
-    check_destination,
-    file_sha256,
-    find_model,
-    list_artifacts,
-    read_artifact,
-    record_files,
-)
+from zsq_export.artifact import check_destination, file_sha256, find_model, list_artifacts, read_artifact, record_files
 from zsq_export.calib.base import Provenance
 from zsq_export.errors import ArtifactError
+from zsq_export.manifest import MANIFEST_NAME, Manifest, ModelRecord, TensorRecord
 from zsq_export.preprocessing import Preprocessing
 
 

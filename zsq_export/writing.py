@@ -9,15 +9,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from zsq_export.artifact import (
-    PLAN_NAME,
-    PREPROCESSING_NAME,
-    QDQ_NAME,
-    Manifest,
-    ModelRecord,
-    TensorRecord,
-    record_files,
-)
+from zsq_export.artifact import PLAN_NAME, PREPROCESSING_NAME, QDQ_NAME, record_files
 from zsq_export.backends.base import Backend
 from zsq_export.calib.base import CalibrationResult, Provenance
 from zsq_export.calibration_record import write_calibration_record
@@ -25,6 +17,7 @@ from zsq_export.graph.prepared import PreparedModel, SourceFile
 from zsq_export.graph.saving import save_model
 from zsq_export.graph.source import source_size
 from zsq_export.graph.topology import static_shape
+from zsq_export.manifest import Manifest, ModelRecord, TensorRecord
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_to_json
 from zsq_export.preprocessing import PREPROCESSING_PROPERTY

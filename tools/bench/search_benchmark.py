@@ -23,11 +23,12 @@ from estimate_cells import DENSE, FILES, real_inputs
 from numpy.typing import NDArray
 from verdicts import Verdict, at_least, at_most
 
-from zsq_export.artifact import PLAN_NAME, Manifest, read_artifact
+from zsq_export.artifact import PLAN_NAME, read_artifact
 from zsq_export.backends.registry import get_backend
 from zsq_export.estimate.features import set_features
 from zsq_export.execution.batching import run_in_batches
 from zsq_export.execution.ort_session import OrtSession
+from zsq_export.manifest import Manifest
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
 

@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zsq_export.artifact import MANIFEST_NAME, Artifact, Manifest
+from zsq_export.artifact import Artifact
 from zsq_export.atomic import AtomicFolder
 from zsq_export.backends.base import Backend
 from zsq_export.errors import KernelMissingError, ZsqError
+from zsq_export.manifest import MANIFEST_NAME, Manifest
 from zsq_export.pipeline.calibrating import calibrate_as_told
 from zsq_export.pipeline.checking import check_conversion
 from zsq_export.pipeline.conversion import Calibrated, Conversion, Progress, silent

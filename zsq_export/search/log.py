@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zsq_export.artifact import estimate_from_dict
 from zsq_export.errors import ArtifactError
+from zsq_export.manifest import estimate_from_dict
 from zsq_export.search.trial import Timing
 from zsq_export.validation.forecast import AgreementEstimate
 
