@@ -11,8 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.graph import Element, Graph, Op, Tensor, constant, element_of
+from zsq_export.backends.tflite_edge.movement import moved
 from zsq_export.backends.tflite_edge.qdq import Operand, operand, qparams_of
-from zsq_export.backends.tflite_edge.registry import NoIntegerKernelError
 from zsq_export.backends.tflite_edge.shapes import Sizes
 from zsq_export.backends.tflite_edge.sizes import ONE, Size, product
 from zsq_export.backends.tflite_edge.steps import Interval, Step
@@ -23,18 +23,12 @@ from zsq_export.backends.tflite_edge.views import (
     View,
     axes_sizes,
     flat,
-    identity,
     new_axes,
     ordered,
-    runs,
-    storage_order,
 )
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.quantization.linear import quantize
 from zsq_export.quantization.qparams import QParams
-
-MAX_RANK = 6
-"""Of TRANSPOSE and of tensors in general in the delegate."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -225,7 +219,7 @@ class Emission:
         wanted = flat(dims)
         key = view.tensor, wanted, axes_sizes(dims)
         if key not in self._arranged:
-            self._arranged[key] = self._moved(view, dims, source)
+            self._arranged[key] = moved(self, view, dims, source)
         return replace(view, tensor=self._arranged[key], dims=dims)
 
     def reshaped(self, tensor: Tensor, sizes: tuple[Size, ...], source: str) -> Tensor:
@@ -320,120 +314,3 @@ class Emission:
             self.add("", "DEQUANTIZE", [view.tensor], [tensor], schema.DequantizeOptionsT())
             self._dequantized[view.tensor] = replace(view, tensor=tensor)
         return replace(view, tensor=self._dequantized[view.tensor].tensor)
-
-    def _moved(self, view: View, dims: Axes, source: str) -> Tensor:
-        current, wanted = flat(view.dims), flat(dims)
-        sizes = axes_sizes(dims)
-        if current == wanted:
-            return self.reshaped(view.tensor, sizes, source)
-        order = _whole_dims(view.dims, dims)
-        if order is not None:
-            return self._permuted(view.tensor, order, source)
-        pieces = runs(current, wanted)
-        spread = self._spread(view.tensor, pieces, wanted, source)
-        if spread is not None:
-            return self.reshaped(spread, sizes, source)
-        if len(pieces) > MAX_RANK:
-            raise UnsupportedOpError(
-                f"node {source!r}: moving its axes takes a transpose of {len(pieces)} axes, "
-                f"TensorFlow Lite has {MAX_RANK}",
-                hint="rewrite the reshapes and transposes before it",
-            )
-        piece_sizes = tuple(product(tuple(atom.size for atom in piece)) for piece in pieces)
-        tensor = self.reshaped(view.tensor, piece_sizes, source)
-        start = {piece[0]: index for index, piece in enumerate(pieces)}
-        order = tuple(start[atom] for atom in wanted if atom in start)
-        return self.reshaped(self._permuted(tensor, order, source), sizes, source)
-
-    def _spread(self, tensor: Tensor, pieces: list[Axis], wanted: Axis, source: str) -> Tensor | None:
-        """DEPTH_TO_SPACE, if that is the order: (n h) w r (s c) -> (n h) r w (s c) with r = s. It has no int16."""
-        if (
-            tensor.element is Element.INT16
-            or len(pieces) != 4
-            or (pieces[0] + pieces[2] + pieces[1] + pieces[3]) != wanted
-        ):
-            return None
-        outer, width, block, inner = pieces
-        if len(block) != 1 or len(width) != 1 or block[0].size != inner[0].size:
-            return None
-        side, height = block[0].size, outer[-1].size
-        batch = product(tuple(atom.size for atom in outer[:-1]))
-        depth = product(tuple(atom.size for atom in inner)) * side
-        packed = self.reshaped(tensor, (batch, height, width[0].size, depth), source)
-        rest = depth.quotient(side * side)
-        assert rest is not None
-        found = Tensor(
-            name=self.name(f"{tensor.name}_spread"),
-            sizes=(batch, height * side, width[0].size * side, rest),
-            element=tensor.element,
-            quant=tensor.quant,
-        )
-        options = schema.DepthToSpaceOptionsT(blockSize=side.one)
-        self.add(source, "DEPTH_TO_SPACE", [packed], [found], options)
-        return found
-
-    def _permuted(self, tensor: Tensor, order: tuple[int, ...], source: str) -> Tensor:
-        found = Tensor(
-            name=self.name(f"{tensor.name}_transposed"),
-            sizes=tuple(tensor.sizes[axis] for axis in order),
-            element=tensor.element,
-            quant=tensor.quant,
-        )
-        operand = self.integers(list(order), "order")
-        self.add(source, "TRANSPOSE", [tensor, operand], [found], schema.TransposeOptionsT())
-        return found
-
-
-def _whole_dims(current: Axes, wanted: Axes) -> tuple[int, ...] | None:
-    """The permutation, if the wanted dimensions are the current ones in another order."""
-    if len(current) != len(wanted) or len(current) > MAX_RANK:
-        return None
-    left = list(range(len(current)))
-    order = []
-    for dim in wanted:
-        found = next((index for index in left if current[index] == dim), None)
-        if found is None:
-            return None
-        left.remove(found)
-        order.append(found)
-    return tuple(order)
-
-
-def limits_left(step: Step) -> tuple[int, Interval | None]:
-    """What an op with a fused activation does of the step's clip: the activation's code, and what is left to do.
-
-    On integers nothing is left of a limit that lies outside of what the result's scale can express.
-    """
-    codes = schema.ActivationFunctionType
-    low, high = step.clip
-    if step.integer:
-        quant = step.result().quant
-        assert quant is not None
-        least, most = quant.limits
-        first, last = (int(item) for item in quantize(np.clip(np.array([low, high]), -1e30, 1e30), quant))
-        if first <= least and last >= most:
-            return int(codes.NONE), None
-        if low == 0 and last >= most:
-            return int(codes.RELU), None
-    known = {(0.0, np.inf): codes.RELU, (0.0, 6.0): codes.RELU6, (-1.0, 1.0): codes.RELU_N1_TO_1}
-    if step.clip in known:
-        return int(known[step.clip]), None
-    return int(codes.NONE), (step.clip if np.isfinite(step.clip).any() else None)
-
-
-def whole_order(emission: Emission, view: View, source: str) -> tuple[View, tuple[int, ...]]:
-    """The view with every axis a dimension of its own, in the order that it is stored in if that is possible."""
-    order = storage_order(view)
-    if order is None:
-        rank = len(view.axes)
-        order = (0, 2, 3, 1) if rank == 4 else identity(rank)
-    return emission.arrange(view, ordered(view.axes, order), source), order
-
-
-def refuse_integers(condition: bool, reason: str) -> None:
-    """Sends the step to float if the condition holds; before anything is added to the graph."""
-    if condition:
-        raise NoIntegerKernelError(reason)
-
-
-__all__ = ["MAX_RANK", "ONE", "Emission", "limits_left", "refuse_integers", "whole_order"]

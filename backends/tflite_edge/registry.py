@@ -91,3 +91,9 @@ def _is_constant(value: ir.Value | None) -> bool:
     if producer is not None and producer.op_type == "DequantizeLinear":
         value = producer.inputs[0]
     return constant_value(value) is not None
+
+
+def refuse_integers(condition: bool, reason: str) -> None:
+    """Sends the step to float if the condition holds; before anything is added to the graph."""
+    if condition:
+        raise NoIntegerKernelError(reason)

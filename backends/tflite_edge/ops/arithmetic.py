@@ -8,9 +8,11 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, limits_left, refuse_integers, whole_order
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
-from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.limits import limits_left
+from zsq_export.backends.tflite_edge.movement import whole_order
+from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import View, ordered
 

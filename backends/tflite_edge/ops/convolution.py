@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, limits_left
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
+from zsq_export.backends.tflite_edge.limits import limits_left
 from zsq_export.backends.tflite_edge.ops.narrow import Join, join_of, joined_source
 from zsq_export.backends.tflite_edge.ops.weights import WeightLayout, bias_tensor, check_weights, weight_tensor
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, padding_code, window_of

@@ -12,13 +12,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from zsq_export.backends.tflite_edge.emission import Emission, limits_left, refuse_integers
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant, element_of
+from zsq_export.backends.tflite_edge.limits import limits_left
 from zsq_export.backends.tflite_edge.ops.shape import as_shape
 from zsq_export.backends.tflite_edge.ops.slicing import cut
 from zsq_export.backends.tflite_edge.ops.weights import bias_tensor, check_weights, weight_name
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, padded
-from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import NHWC, View, transposed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers, whole_order
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Tensor
-from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.movement import whole_order
+from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import ordered
 from zsq_export.graph.topology import int_attribute

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, limits_left, refuse_integers, whole_order
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Tensor
+from zsq_export.backends.tflite_edge.limits import limits_left
+from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.ops.weights import WeightLayout, bias_tensor, check_weights, weight_tensor
 from zsq_export.backends.tflite_edge.qdq import Operand
-from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import View, flat, identity, ordered, transposed
 from zsq_export.errors import UnsupportedOpError

@@ -6,7 +6,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from zsq_export.backends.tflite_edge.emission import Emission, whole_order
+from zsq_export.backends.tflite_edge.emission import Emission
+from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.errors import UnsupportedOpError

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant
 from zsq_export.backends.tflite_edge.ops.reduction import reduce_to
 from zsq_export.backends.tflite_edge.ops.slicing import cut
@@ -19,7 +19,7 @@ from zsq_export.backends.tflite_edge.ops.windows import (
     padded_by_rows,
     window_of,
 )
-from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step, clip_interval
 from zsq_export.backends.tflite_edge.views import NHWC, View
 from zsq_export.errors import UnsupportedOpError

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, whole_order
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
+from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import ONE, fixed
 from zsq_export.backends.tflite_edge.steps import Step

@@ -7,9 +7,10 @@ from dataclasses import replace
 import onnx_ir as ir
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers, whole_order
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
-from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.movement import whole_order
+from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.sizes import ONE, Size
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import NHWC, View, new_axes, ordered, regrouped, transposed

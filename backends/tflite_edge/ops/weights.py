@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant, element_of
+from zsq_export.backends.tflite_edge.registry import refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.quantization.bias import bias_qparams
 from zsq_export.quantization.dtypes import QuantDtype

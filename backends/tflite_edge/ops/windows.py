@@ -8,8 +8,9 @@ import numpy as np
 import onnx_ir as ir
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.emission import Emission, refuse_integers
+from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, element_of
+from zsq_export.backends.tflite_edge.registry import refuse_integers
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import int_attribute, ints_attribute, is_op
