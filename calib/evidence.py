@@ -14,19 +14,18 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort, Provenance
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort
 from zsq_export.calib.bn_inversion.class_scores import class_scores
-from zsq_export.calib.bn_inversion.evidence import behind_all, with_extremes
+from zsq_export.calib.bn_inversion.evidence import behind_all
 from zsq_export.calib.bn_inversion.improve.pictures import texture_energies
 from zsq_export.calib.bn_inversion.improve.terms import Texture
 from zsq_export.calib.bn_inversion.runs import drive_to_classes
 from zsq_export.calib.bn_inversion.settings import InversionSettings
 from zsq_export.calib.bn_inversion.terms import Term
 from zsq_export.calib.cost import elements_per_sample
+from zsq_export.calib.gathering import Sure, gathered
 from zsq_export.calib.starting_point import StartingPoint, starting_point
-from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
-from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import float_weight, is_op, producers
 
@@ -75,31 +74,23 @@ class EvidenceCalibrator:
         start = starting_point(model, seed=request.seed, count=settings.samples, given=request.preprocessing)
         driven = drive_to_classes(model, start, settings, request, _natural(start, request.device.value))
         assert driven is not None
-        request.progress("gathering statistics", None)
         name, usual = start.input_name, start.inputs()
-        statistics = collect_statistics(model.folded, {name: usual})
-        behind = [tensor for tensor in behind_all(model, border(model)) if tensor in statistics]
-        seen = collect_statistics(model.folded, {name: driven.inputs}, tensors=behind)
-        return CalibrationResult(
-            statistics=widen_tails(
-                model, with_extremes(model, statistics, seen), {name: start.value_range}, start.tail_margin
+        found = gathered(
+            model,
+            request,
+            [start],
+            {name: usual},
+            calibrator=self.name,
+            settings=(
+                ("driven", str(len(driven.inputs))),
+                ("steps", str(settings.steps)),
+                ("texture weight", f"{TEXTURE_WEIGHT:g}"),
             ),
-            inputs={name: np.concatenate([usual[: max(0, settings.samples - len(driven.inputs))], driven.inputs])},
-            preprocessing=start.preprocessing,
-            provenance=Provenance(
-                calibrator=self.name,
-                seed=request.seed,
-                samples=max(settings.samples, len(driven.inputs)),
-                settings=(
-                    ("driven", str(len(driven.inputs))),
-                    ("steps", str(settings.steps)),
-                    ("texture weight", f"{TEXTURE_WEIGHT:g}"),
-                    ("tail margin", f"{start.tail_margin:g}"),
-                ),
-                final_losses=driven.terms,
-                notes=start.notes,
-            ),
+            losses=driven.terms,
+            sure=Sure(inputs=driven.inputs, tensors=behind_all(model, border(model))),
         )
+        both = np.concatenate([usual[: max(0, settings.samples - len(driven.inputs))], driven.inputs])
+        return replace(found, inputs={name: both}, provenance=replace(found.provenance, samples=len(both)))
 
 
 def _natural(start: StartingPoint, device: str) -> tuple[Term, ...]:

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort, Provenance
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort
 from zsq_export.calib.bn_inversion.class_scores import class_scores
+from zsq_export.calib.gathering import gathered
 from zsq_export.calib.starting_point import StartingPoint, starting_point
 from zsq_export.calib.synthesis import sole_picture
-from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
-from zsq_export.execution.collect import collect_statistics
 from zsq_export.execution.torch_executor.segments import Segment, SegmentedExecutor
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import constant_value, consumers, is_op
@@ -76,24 +75,8 @@ class PatchSimilarityCalibrator:
         samples = request.samples or settings.samples
         start = starting_point(model, seed=request.seed, count=samples, given=request.preprocessing)
         inputs = {start.input_name: self._optimised(model, start, settings.steps, request).numpy()}
-        request.progress("gathering statistics", None)
-        return CalibrationResult(
-            statistics=widen_tails(
-                model,
-                collect_statistics(model.folded, inputs),
-                {start.input_name: start.value_range},
-                start.tail_margin,
-            ),
-            inputs=inputs,
-            preprocessing=start.preprocessing,
-            provenance=Provenance(
-                calibrator=self.name,
-                seed=request.seed,
-                samples=samples,
-                settings=(("steps", str(settings.steps)), ("tail margin", f"{start.tail_margin:g}")),
-                notes=start.notes,
-            ),
-        )
+        described = (("steps", str(settings.steps)),)
+        return gathered(model, request, [start], inputs, calibrator=self.name, settings=described)
 
     def _optimised(self, model: PreparedModel, start: StartingPoint, steps: int, request: CalibrationRequest) -> Tensor:
         device, scores = request.device.value, class_scores(model)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
-from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm, with_extremes
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult
+from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm
 from zsq_export.calib.bn_inversion.improve.recipe import recipe_for
 from zsq_export.calib.bn_inversion.runs import drive_to_classes, match_statistics
 from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
 from zsq_export.calib.cost import elements_per_sample
+from zsq_export.calib.gathering import Sure, gathered
 from zsq_export.calib.improvement import Improvement
 from zsq_export.calib.starting_point import starting_point
-from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
-from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepared import PreparedModel
 
 
@@ -49,28 +48,15 @@ class BnInversionCalibrator:
         start = starting_point(model, seed=request.seed, count=settings.samples, given=request.preprocessing)
         matched = match_statistics(model, start, settings, request, recipe)
         driven = None if Improvement.PLAIN in recipe else drive_to_classes(model, start, settings, request)
-        request.progress("gathering statistics", None)
-        statistics = collect_statistics(model.folded, {start.input_name: matched.inputs})
-        if driven is not None:
-            behind = [name for name in behind_last_batchnorm(model) if name in statistics]
-            seen = collect_statistics(model.folded, {start.input_name: driven.inputs}, tensors=behind)
-            statistics = with_extremes(model, statistics, seen)
-        return CalibrationResult(
-            statistics=widen_tails(model, statistics, {start.input_name: start.value_range}, start.tail_margin),
-            inputs={start.input_name: matched.inputs},
-            preprocessing=start.preprocessing,
-            provenance=Provenance(
-                calibrator=self.name,
-                seed=request.seed,
-                samples=len(matched.inputs),
-                settings=(*settings.described(), *recipe.described(), ("tail margin", f"{start.tail_margin:g}")),
-                final_losses=(
-                    ("batchnorm", matched.batchnorm),
-                    *matched.terms,
-                    *(driven.terms if driven is not None else ()),
-                ),
-                notes=start.notes,
-            ),
+        return gathered(
+            model,
+            request,
+            [start],
+            {start.input_name: matched.inputs},
+            calibrator=self.name,
+            settings=(*settings.described(), *recipe.described()),
+            losses=(("batchnorm", matched.batchnorm), *matched.terms, *(driven.terms if driven is not None else ())),
+            sure=None if driven is None else Sure(inputs=driven.inputs, tensors=behind_last_batchnorm(model)),
         )
 
 

@@ -9,18 +9,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult
 from zsq_export.calib.bn_inversion.class_scores import class_scores
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.cost import elements_per_sample
 from zsq_export.calib.first_layer import head
+from zsq_export.calib.gathering import gathered
 from zsq_export.calib.generator.settings import SETTINGS, GeneratorSettings
 from zsq_export.calib.generator.training import GeneratorProblem, generate, strided_convolutions
 from zsq_export.calib.starting_point import StartingPoint, starting_point
 from zsq_export.calib.synthesis import sole_picture
-from zsq_export.calib.tails import widen_tails
 from zsq_export.errors import CalibrationError
-from zsq_export.execution.collect import collect_statistics
 from zsq_export.execution.torch_executor.segments import SegmentedExecutor
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import static_shape, value_by_name
@@ -69,24 +68,9 @@ class GeneratorCalibrator:
                 for index in range(batches)
             ]
         inputs = {start.input_name: np.concatenate([part.inputs.contiguous().numpy() for part in made])}
-        request.progress("gathering statistics", None)
-        return CalibrationResult(
-            statistics=widen_tails(
-                model,
-                collect_statistics(model.folded, inputs),
-                {start.input_name: start.value_range},
-                start.tail_margin,
-            ),
-            inputs=inputs,
-            preprocessing=start.preprocessing,
-            provenance=Provenance(
-                calibrator=self.name,
-                seed=request.seed,
-                samples=settings.samples,
-                settings=(*settings.described(), ("tail margin", f"{start.tail_margin:g}")),
-                final_losses=(("batchnorm", float(np.mean([part.batchnorm for part in made]))),),
-                notes=start.notes,
-            ),
+        losses = (("batchnorm", float(np.mean([part.batchnorm for part in made]))),)
+        return gathered(
+            model, request, [start], inputs, calibrator=self.name, settings=settings.described(), losses=losses
         )
 
     def _settings(self, model: PreparedModel, request: CalibrationRequest) -> GeneratorSettings:
