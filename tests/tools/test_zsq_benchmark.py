@@ -35,6 +35,18 @@ def test_every_cell_has_a_file_of_its_own_and_the_baselines_are_everywhere() -> 
 
 
 @pytest.mark.usefixtures("bench")
+def test_large_networks_get_fewer_inputs_on_a_cpu_only() -> None:
+    from zsq_plan import BLOCKS, COSTS, GPU, LARGE, all_cells
+
+    for blocks, device, wanted in ((BLOCKS, "cpu", {("balanced", 0), ("balanced", 64)}),
+                                   (COSTS, "cpu", {("balanced", 0), ("balanced", 64)}),
+                                   (GPU, "cuda", {("balanced", 0), ("balanced", 64), ("thorough", 256)})):  # fmt: skip
+        sources = [cell.source for cell in all_cells(blocks) if cell.source.network in LARGE]
+        assert {source.device for source in sources} == {device}
+        assert {(source.effort, source.samples) for source in sources} == wanted
+
+
+@pytest.mark.usefixtures("bench")
 def test_shards_share_the_sources_without_overlap() -> None:
     from zsq_jobs import Machine, _of_shard
     from zsq_plan import BLOCKS, all_cells

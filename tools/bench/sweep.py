@@ -1,6 +1,6 @@
 """Every calibrator and every rounding on every network of the assets, from the shell: it works, or says why not.
 
-python tools/bench/sweep.py            # a table, and PASS or FAIL; about ten minutes on two cores
+python tools/bench/sweep.py            # a line for each, PASS or FAIL, and a table; half an hour on two cores
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from zsq_export.rounding.registry import rounding_names
 MODELS = (*(item.file for item in SUBJECTS), "coco/fastestdet_352.onnx", "superres/espcn_x3_224.onnx")
 CHEAP = ("--target", "onnxruntime", "--weights-bits", "4", "--effort", "fast", "--samples", "8", "--threads", "1",
          "--rounding-steps", "2", "--quiet", "--overwrite")  # fmt: skip
+COMMON = "squant"
+"""The rounding that calibrators are tried with: it needs nothing of them."""
+
 LONGEST_REASON = 2
 """Lines: what is wrong, and what to do."""
 
@@ -63,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--model", action="append", default=[], help="only files whose name holds this")
     wanted = parser.parse_args().model
-    failed = 0
+    outcomes: dict[tuple[str, str], Outcome] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for file in MODELS:
@@ -75,17 +79,40 @@ def main() -> int:
                 if more is None:
                     continue
                 outcome = convert(model, calibrator, rounding, folder, *more)
-                failed += not outcome.passed
+                outcomes[Path(file).stem, method(calibrator, rounding)] = outcome
                 verdict = "PASS" if outcome.passed else "FAIL"
                 print(f"{verdict}  {Path(file).stem} {calibrator} {rounding}: {outcome.told}", flush=True)
-    print(f"{'FAIL' if failed else 'PASS'}  {failed} neither worked nor said why")
+    failed = sum(not outcome.passed for outcome in outcomes.values())
+    print(table(outcomes), f"{'FAIL' if failed else 'PASS'}  {failed} neither worked nor said why", sep="\n")
     return 1 if failed else 0
+
+
+def method(calibrator: str, rounding: str) -> str:
+    """What a column of the table is called: the calibrator, or the rounding where that is what is tried."""
+    return calibrator if rounding == COMMON else f"{calibrator}, {rounding}"
+
+
+def table(outcomes: Mapping[tuple[str, str], Outcome]) -> str:
+    """Markdown: a row per method, a column per model; yes, or the number of the reason below."""
+    models, methods = (list(dict.fromkeys(key[part] for key in outcomes)) for part in (0, 1))
+    reasons = list(dict.fromkeys(outcome.told for outcome in outcomes.values() if outcome.code))
+
+    def entry(model: str, name: str) -> str:
+        outcome = outcomes.get((model, name))
+        if outcome is None:
+            return ""
+        return str(1 + reasons.index(outcome.told)) if outcome.code else "yes"
+
+    rows = [["method", *models], ["---"] * (1 + len(models))]
+    rows += [[name, *(entry(model, name) for model in models)] for name in methods]
+    notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *notes, ""])
 
 
 def _methods() -> list[tuple[str, str]]:
     """Every calibrator once, and every rounding once."""
-    calibrators = [(name, "squant") for name in calibrator_names()]
-    return [*calibrators, *(("prior", name) for name in rounding_names() if name != "squant"), ("moments", "adaround")]
+    calibrators = [(name, COMMON) for name in calibrator_names()]
+    return [*calibrators, *(("prior", name) for name in rounding_names() if name != COMMON), ("moments", "adaround")]
 
 
 def _real(file: str, folder: Path) -> list[str] | None:

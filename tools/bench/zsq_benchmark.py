@@ -6,6 +6,7 @@
     python tools/bench/zsq_benchmark.py --shard 1/4          # a quarter, on one of several machines; join their folders
     python tools/bench/zsq_benchmark.py --jobs 16            # 16 cores
     python tools/bench/zsq_benchmark.py --block gpu          # costs on a GPU
+    python tools/bench/zsq_benchmark.py --block costs-calibrators --block costs-roundings --jobs 1 --threads 2
     python tools/bench/zsq_benchmark.py --report             # measures nothing, shows what <work> holds
 
 What is measured is listed in zsq_plan.py. Protocols: "deployable" quantizes every tensor that the target onnxruntime
@@ -27,13 +28,13 @@ from zsq_bars import verdicts
 from zsq_cells import Cell
 from zsq_data import subject
 from zsq_jobs import Machine, core_seconds, load, run
-from zsq_plan import BLOCKS, GPU, QUICK, Block, all_cells
+from zsq_plan import BLOCKS, COSTS, GPU, QUICK, Block, all_cells
 from zsq_tables import figure, markdown
 
 
 def chosen_cells(options: argparse.Namespace) -> list[Cell]:
     """Those of the blocks that every filter lets through."""
-    blocks = {block.name: block for block in (*BLOCKS, *QUICK, *GPU)}
+    blocks = {block.name: block for block in (*BLOCKS, *QUICK, *COSTS, *GPU)}
     unknown = sorted(set(options.block) - set(blocks))
     if unknown:
         raise SystemExit(f"no such block: {', '.join(unknown)}; there are {', '.join(blocks)}")

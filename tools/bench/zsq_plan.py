@@ -77,13 +77,13 @@ def _source(calibrator: str, **fields: object) -> Source:
 
 
 def _placed(source: Source, item: Subject, seed: int) -> Source:
-    """Fewer inputs for large networks; real data have no seed of their own, moments neither."""
-    samples = source.samples
+    """Fewer inputs for large networks on a CPU; real data have no seed of their own, moments neither."""
+    samples, slow = source.samples, item.large and source.device == "cpu"
     if source.calibrator == "data":
         samples = REAL_SAMPLES_LARGE if item.large else REAL_SAMPLES
-    elif item.large:
+    elif slow:
         samples = 0
-    effort = "balanced" if item.large else source.effort
+    effort = "balanced" if slow else source.effort
     return replace(source, network=item.name, seed=seed, samples=samples, effort=effort)
 
 
@@ -247,6 +247,35 @@ QUICK = (
     ),
 )
 
+COSTS = (
+    Block(
+        name="costs-calibrators",
+        question="seconds and memory of each calibrator, for two threads",
+        networks=("resnet20_chenyaofo", "mobilenetv1_075_224"),
+        sources=(
+            AUTO,
+            _source("moments", equalize=True),
+            _source("generator"),
+            _source("prior"),
+            RANDOM,
+            DATA,
+        ),
+        roundings=("nearest",),
+        bits=("w8a8",),
+        seeds=FIRST,
+    ),
+    Block(
+        name="costs-roundings",
+        question="seconds and memory of each rounding, for two threads",
+        networks=("resnet20_chenyaofo", "mobilenetv1_075_224"),
+        sources=(AUTO,),
+        roundings=("nearest", "squant", "gptq", "adaround"),
+        bits=("w4a8",),
+        seeds=FIRST,
+    ),
+)
+"""Run by name, one process at a time: --block costs-calibrators --block costs-roundings --jobs 1 --threads 2."""
+
 CUDA_AUTO, CUDA_DATA = _source("auto", device="cuda"), _source("data", device="cuda")
 
 GPU = (
@@ -264,6 +293,15 @@ GPU = (
         networks=LARGE,
         sources=(CUDA_AUTO, CUDA_DATA),
         roundings=("adaround",),
+        bits=("w4a4",),
+        seeds=FIRST,
+    ),
+    Block(
+        name="gpu-w4a4-varied",
+        question="the same with as many inverted inputs as small networks get",
+        networks=LARGE,
+        sources=(replace(VARIED, device="cuda"),),
+        roundings=("gptq", "adaround"),
         bits=("w4a4",),
         seeds=FIRST,
     ),
