@@ -26,6 +26,10 @@ _CONTAINERS: dict[QuantDtype, np.dtype[Any]] = {
 }
 
 
+_EXACT_IN_FLOAT32 = 16
+"""Widths in bits of which sums of an integer and a zero point are exact in float32; wider ones take twice as long."""
+
+
 def container(dtype: QuantDtype) -> np.dtype[Any]:
     """The numpy type that holds integers of ``dtype`` (4-bit types: one integer per byte)."""
     return _CONTAINERS[dtype]
@@ -84,7 +88,8 @@ def quantize(array: NDArray[Any], qparams: QParams) -> IntArray:
     if qparams.dtype is QuantDtype.FLOAT8E4M3FN:
         stored: IntArray = np.clip(quotient, low, high).astype(container(qparams.dtype))
         return stored
-    steps = np.rint(quotient).astype(np.float64) + zero_point
+    exact = np.float32 if qparams.width <= _EXACT_IN_FLOAT32 else np.float64
+    steps = np.rint(quotient).astype(exact, copy=False) + zero_point.astype(exact)
     integers: IntArray = np.clip(steps, low, high).astype(container(qparams.dtype))
     return integers
 
@@ -94,7 +99,9 @@ def dequantize(integers: NDArray[Any], qparams: QParams) -> FloatArray:
     scale, zero_point = _grid(qparams, integers.shape)
     if qparams.dtype is QuantDtype.FLOAT8E4M3FN:
         return np.asarray(integers.astype(np.float32) * scale, dtype=np.float32)
-    return np.asarray((integers.astype(np.int64) - zero_point).astype(np.float32) * scale, dtype=np.float32)
+    exact = np.int32 if qparams.width <= _EXACT_IN_FLOAT32 else np.int64
+    steps = (integers.astype(exact) - zero_point.astype(exact)).astype(np.float32)
+    return np.asarray(steps * scale, dtype=np.float32)
 
 
 def fake_quantize(array: NDArray[Any], qparams: QParams) -> FloatArray:
