@@ -18,10 +18,10 @@ from zsq_export.execution.ort_session import OrtSession
 from zsq_export.options import CalibrationOptions
 from zsq_export.pipeline import Conversion, convert
 from zsq_export.planning.plan_json import plan_from_json
-from zsq_export.search import search as search_module
+from zsq_export.search import measured, speed
 from zsq_export.search.log import work_folder
+from zsq_export.search.options import SearchOptions
 from zsq_export.search.run import convert_with_search
-from zsq_export.search.search import SearchOptions
 from zsq_export.search.trial import Bench
 
 
@@ -106,7 +106,7 @@ def test_a_target_that_cannot_run_here_cannot_be_searched(
 def test_the_shell_says_what_is_missing_and_keeps_the_best_plan(
     digits_model: DigitsModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(search_module, "_MOST_GROUPS", 0)
+    monkeypatch.setattr(speed, "MOST_GROUPS", 0)
     line = ["convert", str(digits_model.path), "-t", "onnxruntime", "-o", str(tmp_path / "out")]
     line += ["--calibrator", "prior", "--search", "--min-agreement", "90", "--min-speedup", "1000", "--json"]
     assert main(line) == 3
@@ -163,7 +163,7 @@ def test_random_calibration_is_called_bad(
 def test_the_shell_counts_what_the_search_left_in_float() -> None:
     from zsq_export.cli import search_options
 
-    assert search_options._REASON == search_module._REASON_FLOAT
+    assert search_options._REASON == measured.REASON
 
 
 @pytest.mark.slow

@@ -77,8 +77,8 @@ def collect(cell: Cell, work: Path) -> Path:
     if result.exists():
         return result
     model = networks.assets_dir() / cell.file
-    sets = _inputs(cell, work)
-    saved = _calibration(cell, work)
+    sets = inputs_of(cell, work)
+    saved = calibration_of(cell, work)
     folder = work / "artifacts" / cell.key
     convert(Conversion(model=model, targets=(cell.target,), output=folder, saved_calibration=saved, overwrite=True))
     artifact = read_artifact(folder)
@@ -124,7 +124,8 @@ def _shaped(array: NDArray[np.float32], dense: bool) -> NDArray[np.float32]:
     return flat[:, : flat.shape[1] // 2 * 2].reshape(len(array), 2, -1)
 
 
-def _calibration(cell: Cell, work: Path) -> Path:
+def calibration_of(cell: Cell, work: Path) -> Path:
+    """Calibrates, unless that was done; the saved calibration."""
     path = work / f"{cell.network}.{cell.calibrator}.{cell.seed}.cal.npz"
     if not path.exists():
         options = CalibrationOptions(calibrator=cell.calibrator, preprocessing=GIVEN.get(cell.network), seed=cell.seed)
@@ -133,7 +134,7 @@ def _calibration(cell: Cell, work: Path) -> Path:
     return path
 
 
-def _inputs(cell: Cell, work: Path) -> dict[str, Arrays]:
+def inputs_of(cell: Cell, work: Path) -> dict[str, Arrays]:
     """Held-out sets and real data; the float model's outputs on them are saved by the way."""
     path = work / f"{cell.network}.{cell.seed}.sets.npz"
     model = networks.assets_dir() / cell.file
@@ -157,7 +158,7 @@ def _convention(cell: Cell, work: Path) -> Preprocessing | None:
     if cell.network in GIVEN:
         return GIVEN[cell.network]
     auto = Cell(file=cell.file, calibrator="auto", target=cell.target, seed=cell.seed)
-    return resume(networks.assets_dir() / cell.file, _calibration(auto, work)).result.preprocessing
+    return resume(networks.assets_dir() / cell.file, calibration_of(auto, work)).result.preprocessing
 
 
 def real_inputs(file: str) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from zsq_export.options import CalibrationOptions
     from zsq_export.pipeline import Conversion, Progress
     from zsq_export.planning.options import PlanOptions
-    from zsq_export.search.search import Outcome
+    from zsq_export.search.outcome import Outcome
 
 
 @click.command(short_help="Quantize a model without data and lower it.")

@@ -13,7 +13,8 @@ from zsq_export.cli.console import Console
 from zsq_export.errors import UsageError
 
 if TYPE_CHECKING:
-    from zsq_export.search.search import Outcome, SearchOptions
+    from zsq_export.search.options import SearchOptions
+    from zsq_export.search.outcome import Outcome
     from zsq_export.validation.forecast import AgreementEstimate
 
 Command = Callable[..., Any]
@@ -35,7 +36,7 @@ class SearchGoal:
 
     def options(self, threads: int | None) -> SearchOptions:
         """For the search itself."""
-        from zsq_export.search.search import SearchOptions
+        from zsq_export.search.options import SearchOptions
 
         return SearchOptions(
             min_agreement=self.min_agreement, min_speedup=self.min_speedup, timed=self.timed, threads=threads
@@ -105,7 +106,7 @@ def describe_outcome(target: str, outcome: Outcome, console: Console) -> None:
 
 
 _REASON = "left in float by the search"
-"""As :mod:`zsq_export.search.search` words it; spelled out here, so that --help stays quick. A test compares them."""
+"""As :mod:`zsq_export.search.measured` words it; spelled out here, so that --help stays quick. A test compares them."""
 
 
 def payload_of(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,8 @@ PICTURES, FACETS, DRIVEN = "procedural pictures", "shaded facets", "driven to cl
 
 _MACS = 2.0e10
 """Multiply-accumulates that the first set may take: a few seconds on two cores, float and quantized together."""
+_ELEMENTS = 2.0e7
+"""Values of the first set: drawing large pictures takes longer than running small networks on them."""
 _FEWEST, _MOST = 24, 192
 _FACETS_SHARE = 0.5
 _DRIVEN_MACS = 4.0e10
@@ -64,7 +67,8 @@ def held_out_sets(
     """
     other = seed + SEED_OFFSET
     macs = max(1, sum(node_macs(prepared.folded).values()))
-    count = int(np.clip(_MACS / macs, _FEWEST, _MOST))
+    elements = sum(math.prod(side or 1 for side in info.shape[1:]) for info in prepared.inputs)
+    count = int(np.clip(min(_MACS / macs, _ELEMENTS / elements), _FEWEST, _MOST))
     starts = [
         starting_point_of(prepared, info, seed=other + index, count=count, given=preprocessing)
         for index, info in enumerate(prepared.inputs)

@@ -71,13 +71,12 @@ def _error(exact: Arrays, found: Arrays) -> float:
 
 
 def _in_torch(model: ir.Model, rounded: Rounded, inputs: Arrays) -> OnlyThis | None:
-    """One compiled graph for all tensors; None where PyTorch cannot run it."""
+    """One compiled graph for all tensors, run from where each is read first; None where PyTorch cannot run it."""
     import torch
 
     from zsq_export.execution.torch_executor.segments import Patch, SegmentedExecutor
 
     constants = value_by_name(model)
-    names = [value.name or "" for value in model.graph.outputs]
     feeds = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
 
     def patch_of(item: TensorPlan) -> Patch:
@@ -87,19 +86,26 @@ def _in_torch(model: ir.Model, rounded: Rounded, inputs: Arrays) -> OnlyThis | N
         return lambda _tensor: fixed
 
     def run(item: TensorPlan) -> Arrays:
-        patches = {(use.node, use.input_index): patch_of(item) for use in item.uses}
-        with torch.no_grad():
-            outputs = executor.run(whole, feeds, patches)
-        arrays = {name: tensor.contiguous().numpy() for name, tensor in outputs.items()}
+        found = dict(exact)
+        if item.uses:
+            tail = tails[item.tensor]
+            patches = {(use.node, use.input_index): patch_of(item) for use in item.uses}
+            with torch.no_grad():
+                found.update(executor.run(tail, {name: known[name] for name in tail.entries}, patches))
+        arrays = {name: tensor.contiguous().numpy() for name, tensor in found.items()}
         if item.as_output:
             arrays[item.tensor] = fake_quantize(arrays[item.tensor], item.qparams)
         return arrays
 
     try:
         executor = SegmentedExecutor(model)
-        whole = executor.whole(names)
+        tails = {item.tensor: executor.tail([use.node for use in item.uses])
+                 for item in rounded.plan.tensors if item.uses}  # fmt: skip
+        outputs = [value.name or "" for value in model.graph.outputs]
+        read = {name for tail in tails.values() for name in tail.entries}
         with torch.no_grad():
-            executor.run(whole, feeds, {})
+            known = executor.run(executor.whole(sorted({*outputs, *read})), feeds, {})
+        exact = {name: known[name] for name in outputs}
     except ModelError:
         return None
     return run

@@ -24,7 +24,9 @@ from zsq_export.pipeline import (
 )
 from zsq_export.rounding.base import Rounded
 from zsq_export.search.log import CALIBRATION_NAME, SearchLog, fingerprint, prepare_folder, work_folder
-from zsq_export.search.search import Outcome, Search, SearchOptions
+from zsq_export.search.options import SearchOptions
+from zsq_export.search.outcome import Outcome
+from zsq_export.search.search import Search
 from zsq_export.search.trial import Bench
 from zsq_export.search.units import Units
 from zsq_export.version import version
@@ -59,6 +61,7 @@ def convert_with_search(conversion: Conversion, options: SearchOptions, progress
     folder = work_folder(conversion.output)
     prepare_folder(folder, identity)
     outcomes: dict[str, Outcome] = {}
+    started = options.clock()
 
     def calibration(wanted: Conversion, told: Progress) -> Calibrated:
         saved = folder / CALIBRATION_NAME
@@ -74,7 +77,8 @@ def convert_with_search(conversion: Conversion, options: SearchOptions, progress
         bench = Bench(backend, calibrated.prepared, rounded.integers, judge.estimator, options.threads)
         units = Units(rounded.plan, calibrated.prepared.folded, backend.placement())
         log = SearchLog(folder, backend.name, identity)
-        outcome = Search(rounded, units, bench, log, replace(options, progress=progress)).run()
+        told = replace(options, progress=progress)
+        outcome = Search(rounded, units, bench, log, told, None if outcomes else started).run()
         outcomes[backend.name] = outcome
         return replace(rounded, plan=outcome.plan)
 

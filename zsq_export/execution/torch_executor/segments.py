@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import onnx_ir as ir
@@ -94,7 +95,7 @@ class SegmentedExecutor:
             ModelError: the graph cannot run two samples at once.
         """
         steps = self._program.steps
-        crossing = self._crossing()
+        crossing = self._crossing
         usable = self._follows_batch(inputs)
         cuts, counted, chance = [0], 0, 0
         for position, step in enumerate(steps):
@@ -128,6 +129,17 @@ class SegmentedExecutor:
             nodes=tuple(step.node.name for step in self._program.steps),
         )
 
+    def tail(self, nodes: Collection[str]) -> Segment:
+        """From the first of some nodes to the end of the graph; all outputs that are computed there are exits.
+
+        Raises:
+            ModelError: none of the nodes is in the graph.
+        """
+        positions = [position for position, step in enumerate(self._program.steps) if step.node.name in nodes]
+        if not positions:
+            raise ModelError(f"none of the nodes {sorted(nodes)} is in the graph")
+        return self._segment(min(positions), len(self._program.steps), self._crossing)
+
     def run(self, segment: Segment, entries: Mapping[str, Tensor], patches: Patches) -> dict[str, Tensor]:
         """Computes the exits of a segment.
 
@@ -160,6 +172,7 @@ class SegmentedExecutor:
         last = tensor.dim() == 4 and likes_channels_last(self.device)
         return tensor.contiguous(memory_format=torch.channels_last) if last else tensor
 
+    @cached_property
     def _crossing(self) -> list[set[str]]:
         """After each step: the computed tensors that a later step reads."""
         steps, constants = self._program.steps, self._program.constants
