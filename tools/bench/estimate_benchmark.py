@@ -18,18 +18,18 @@ from pathlib import Path
 
 import numpy as np
 from estimate_cells import CALIBRATORS, FILES, TARGETS, Cell, collect, evidence_of, measured_agreement
+from numpy.typing import NDArray
 from verdicts import Verdict, at_least
 
-from zsq_export.estimate.model import Fit, probit
+from zsq_export.estimate.model import Fit, probit, share_of
 from zsq_export.estimate.predictor import FAR, Evidence, doubts, expected, interval, percent
 from zsq_export.validation.forecast import AgreementKind
 
-KNOTS = (probit(0.0), -0.8, 0.5, 1.4, 2.4)
+KNOTS = (probit(0.0), -0.8, 0.5)
 NONE_LEFT = -2.33
 """Probit to be expected where nothing is seen beyond chance: what is known without measuring, with so much weight:"""
 WEIGHT_OF_NONE = 20.0
-ROUGHNESS = 1e-3
-"""Price of a bend."""
+RIDGE = 1e-3
 HUBER = 0.5
 """Residuals above this count less."""
 COVERAGE = 0.95
@@ -50,16 +50,14 @@ class Row:
 
 
 def fit(rows: Sequence[Row]) -> Fit:
-    """A line that bends at the knots, by least squares that outliers do not drag; widths are set later.
-
-    Outputs without classes come from too few models for a line: theirs is the diagonal, moved.
-    """
-    if not rows or rows[0].evidence.kind is AgreementKind.VALUES:
-        moved = float(np.median([target(row) - probit(row.evidence.seen) for row in rows])) if rows else 0.0
-        knots, values = (probit(0.0), probit(1.0)), (probit(0.0) + moved, probit(1.0) + moved)
-    else:
-        knots, values = KNOTS, _bent([probit(row.evidence.seen) for row in rows], [target(row) for row in rows])
-    return Fit(knots=knots, values=values, half_widths=(1.0, 1.0), coverage=0.0, cells=len(rows),
+    """By least squares that outliers do not drag; widths are set later. Outputs without classes need none of it."""
+    used = [row for row in rows if row.evidence.kind is AgreementKind.TOP1]
+    near = [row for row in used if row.evidence.angle < FAR]
+    level = _robust(np.ones((len(near), 1)), [target(row) for row in near])[0] if near else 0.0
+    flips = [(1 - share_of(target(row))) / row.evidence.angle for row in near]
+    *values, slope = _line([row for row in used if row.evidence.angle >= FAR])
+    return Fit(level=level, per_radian=float(np.median(flips)) if flips else 0.0, knots=KNOTS, values=tuple(values),
+               slope=slope, half_widths=(1.0, 1.0), coverage=0.0, cells=len(rows),
                models=len(_models(rows)))  # fmt: skip
 
 
@@ -69,18 +67,26 @@ def target(row: Row) -> float:
     return probit((row.real / 100 - chance) / (1 - chance))
 
 
-def _bent(seen: Sequence[float], wanted: Sequence[float]) -> tuple[float, ...]:
-    basis = np.column_stack([np.interp(seen, KNOTS, row) for row in np.eye(len(KNOTS))])
-    design = np.vstack([basis, np.eye(len(KNOTS))[0]])
-    values = np.array([*wanted, NONE_LEFT])
-    fixed = np.array([*np.ones(len(seen)), WEIGHT_OF_NONE])
-    bends = np.diff(np.eye(len(KNOTS)), 2, axis=0)
-    penalty = bends.T @ bends * ROUGHNESS * len(values) / len(KNOTS) + 1e-6 * np.eye(len(KNOTS))
-    weights = fixed
-    for _ in range(20):
-        found = np.linalg.solve(design.T @ (weights[:, None] * design) + penalty, design.T @ (weights * values))
-        weights = fixed * np.minimum(1, HUBER / np.maximum(np.abs(design @ found - values), 1e-9))
-    return tuple(float(value) for value in np.maximum.accumulate(found))
+def _line(rows: Sequence[Row]) -> tuple[float, ...]:
+    """Values at the knots, and the slope."""
+    seen = [probit(row.evidence.seen) for row in rows] + [KNOTS[0]]
+    angles = np.array([row.evidence.angle - 1 for row in rows] + [0.0])
+    hats = [np.interp(seen, KNOTS, corner) for corner in np.eye(len(KNOTS))]
+    wanted = [*(target(row) for row in rows), NONE_LEFT]
+    return _robust(np.column_stack([*hats, -angles]), wanted, [1.0] * len(rows) + [WEIGHT_OF_NONE])
+
+
+def _robust(
+    design: NDArray[np.float64], wanted: Sequence[float], fixed: Sequence[float] | None = None
+) -> tuple[float, ...]:
+    """Coefficients with the smallest Huber loss, a touch of ridge."""
+    values, given = np.array(wanted), np.ones(len(wanted)) if fixed is None else np.array(fixed)
+    weights = given
+    for _ in range(30):
+        normal = design.T @ (weights[:, None] * design) + RIDGE * np.eye(design.shape[1])
+        found = np.linalg.solve(normal, design.T @ (weights * values))
+        weights = given * np.minimum(1, HUBER / np.maximum(np.abs(design @ found - values), 1e-9))
+    return tuple(float(value) for value in found)
 
 
 def left_out(rows: Sequence[Row]) -> list[float]:
@@ -137,6 +143,10 @@ def judge(rows: Sequence[Row]) -> tuple[list[Verdict], dict[AgreementKind, Fit]]
         mark = "" if abs(value - row.real) <= CLOSE else " **"
         print(f"| {cell.network} | {cell.calibrator} | {cell.target} | {row.real:.1f} | {value:.1f}{mark} | "
               f"{low:.1f} to {high:.1f} | {len(doubts(row.evidence))} |")  # fmt: skip
+    for seed in sorted({row.cell.seed for row in rows}):
+        print(f"      seed {seed}: {_percent([abs(v - r.real) <= CLOSE for r, v, _ in lines if r.cell.seed == seed])}")
+    for name in CALIBRATORS:
+        print(f"      {name}: {_percent([abs(v - r.real) <= CLOSE for r, v, _ in lines if r.cell.calibrator == name])}")
     close = [abs(value - row.real) <= CLOSE for row, value, _ in lines]
     held = [low <= row.real <= high for row, _, (low, high) in lines]
     broken = [(row, value) for row, value, _ in lines if row.cell.calibrator == "random" and row.real < BAD]
@@ -147,6 +157,10 @@ def judge(rows: Sequence[Row]) -> tuple[list[Verdict], dict[AgreementKind, Fit]]
         at_least(f"random calibrations below {BAD:g} % that are called bad, % of {len(called)}",
                  100 * float(np.mean(called)) if called else 100.0, 100.0),
     ], fits  # fmt: skip
+
+
+def _percent(held: Sequence[bool]) -> str:
+    return f"{100 * float(np.mean(held)):.1f} % of {len(held)} within {CLOSE:g} points"
 
 
 def write(fits: dict[AgreementKind, Fit], rows: Sequence[Row]) -> None:
@@ -163,7 +177,8 @@ def write(fits: dict[AgreementKind, Fit], rows: Sequence[Row]) -> None:
         found = fits[kind]
         knots, values = (", ".join(f"{value:.4f}" for value in line) for line in (found.knots, found.values))
         widths = ", ".join(f"{value:.3f}" for value in found.half_widths)
-        text += [f"{name} = Fit(", f"    knots=({knots}),", f"    values=({values}),",
+        text += [f"{name} = Fit(", f"    level={found.level:.4f},", f"    per_radian={found.per_radian:.3f},",
+                 f"    knots=({knots}),", f"    values=({values}),", f"    slope={found.slope:.3f},",
                  f"    half_widths=({widths}),",
                  f"    coverage={found.coverage:.2f},", f"    cells={found.cells},",
                  f"    models={found.models},", ")"]  # fmt: skip

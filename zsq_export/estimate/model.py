@@ -1,4 +1,4 @@
-"""The small model behind an estimate: a bent line from what is seen to what is to be expected, both in probits."""
+"""The small model behind an estimate: from what is seen to what is to be expected, in probits."""
 
 from __future__ import annotations
 
@@ -22,23 +22,33 @@ class Fit:
     """What was fitted on the evaluation assets.
 
     Attributes:
-        knots: probits of what is seen on held-out inputs, where the line bends.
-        values: probits of what is to be expected there.
+        level: probit to be expected where the quantized model follows the float one, whatever else is seen.
+        per_radian: disagreement per radian at small angles; counts where it says less than ``level`` does.
+        knots: probits of what is seen on held-out inputs, where the line bends for models that do not follow.
+        values: probits of what is to be expected there, at an angle of one radian.
+        slope: probits that are lost per radian beyond one.
         half_widths: of the interval, in probits: where the quantized model follows the float one, and elsewhere.
         coverage: share of the intervals that held the measured figure when each model was left out in turn.
         cells, models: that were fitted on.
     """
 
+    level: float
+    per_radian: float
     knots: tuple[float, ...]
     values: tuple[float, ...]
+    slope: float
     half_widths: tuple[float, float]
     coverage: float
     cells: int
     models: int
 
-    def value(self, seen: float) -> float:
-        """The line at a probit; level beyond the knots."""
-        return float(np.interp(seen, self.knots, self.values))
+    def near(self, angle: float) -> float:
+        """To be expected where the quantized model follows the float one."""
+        return max(self.level, wide_probit(1 - self.per_radian * angle))
+
+    def far(self, seen: float, angle: float) -> float:
+        """To be expected where it does not: the line at a probit, level beyond the knots, turned by the angle."""
+        return min(self.level, float(np.interp(seen, self.knots, self.values)) - self.slope * (angle - 1))
 
 
 def probit(share: float) -> float:

@@ -14,8 +14,6 @@ from zsq_export.validation.forecast import AgreementEstimate, AgreementKind, Con
 
 FAR = 0.2
 """Radians between the outputs of the two models, from which on the quantized model does not follow the float one."""
-_FLIPS_PER_RADIAN = 0.5
-"""Disagreement per angle at small angles; the most that was measured (ViT, keyword spotting)."""
 _GUESSING = 5.0
 _APART = 3.0
 """Times that the angles of two sets may differ."""
@@ -97,13 +95,15 @@ def predict(evidence: Evidence) -> AgreementEstimate:
 def expected(evidence: Evidence, fit: Fit) -> float:
     """Probit of the share beyond chance.
 
-    A few hundred samples do not show less disagreement than some tenths of a percent. Below that, the angle between the
-    outputs says what is possible at most.
+    Where the quantized model follows the float one, a few hundred samples do not tell its disagreement, as it is some
+    tenths of a percent: what was measured of such models says more, or the angle, where that leaves less. What share of
+    values is close, they do tell.
     """
-    bent = fit.value(probit(evidence.seen))
     if evidence.kind is AgreementKind.VALUES:
-        return bent if evidence.seen < 1 else max(bent, wide_probit(1.0))
-    return max(bent, wide_probit(1 - _FLIPS_PER_RADIAN * evidence.angle)) if evidence.angle < FAR else bent
+        return wide_probit(evidence.seen)
+    if evidence.angle < FAR:
+        return fit.near(evidence.angle)
+    return fit.far(probit(evidence.seen), evidence.angle)
 
 
 def interval(evidence: Evidence, value: float, half_widths: tuple[float, float]) -> tuple[float, float]:
