@@ -39,6 +39,14 @@ def test_none_of_them_is_an_input_of_the_calibrator(digits: PreparedModel) -> No
         assert all(np.abs(made - one).max(axis=(1, 2, 3)).min() > 0.1 for one in held.inputs["x"][:8])
 
 
+def test_of_large_pictures_fewer_are_drawn() -> None:
+    def count(side: int) -> int:
+        graph = model([node("Conv", ["x", "w"], "y")], {"w": weights(1, 3, 1, 1)}, inputs={"x": ["n", 3, side, side]})
+        return len(held_out_sets(as_prepared(graph), seed=0, preprocessing=PREPROCESSING)[0].inputs["x"])
+
+    assert count(16) == 192 and count(300) == 74
+
+
 def test_driven_inputs_leave_no_doubt(digits: PreparedModel) -> None:
     sets = {held.name: held for held in held_out_sets(digits, seed=0, preprocessing=PREPROCESSING)}
     session = OrtSession(digits.source.path)

@@ -63,6 +63,18 @@ def test_less_noise_predicts_more() -> None:
     assert found == sorted(found, reverse=True) and found[0] > 99.9 and found[-1] < 15
 
 
+def test_close_outputs_flip_in_proportion_to_their_angle_and_others_have_one_level() -> None:
+    angles = (0.004, 0.008, 0.016, 0.1, 0.15)
+    found = [100 - predict(evidence(*[features(0.97, angle)] * 2, None)).percent for angle in angles]
+    assert found[1] == pytest.approx(2 * found[0], abs=0.1) and found[2] == pytest.approx(4 * found[0], abs=0.2)
+    assert found[3] == found[4] < 2
+
+
+def test_values_are_expected_as_they_were_seen() -> None:
+    seen = {PICTURES: features(0.98, 0.02), FACETS: features(0.96, 0.02)}
+    assert predict(Evidence(kind=AgreementKind.VALUES, sets=seen)).percent == pytest.approx(97.0)
+
+
 def test_nothing_beyond_chance_is_a_guess() -> None:
     found = predict(evidence(features(0.1, 1.5), features(0.1, 1.5), features(0.1, 1.5)))
     assert 9 < found.percent < 13 and found.low < 10 < found.high < 35 and found.confidence is Confidence.LOW

@@ -124,6 +124,12 @@ def test_a_plan_that_holds_the_gates_is_left_alone(tmp_path: Path) -> None:
     assert [step.action for step in found.plan.search] == [SearchAction.START, SearchAction.DROP_SLOW]
 
 
+def test_a_plan_is_built_once_to_be_judged_and_timed(tmp_path: Path) -> None:
+    bench = FakeBench()
+    search(tmp_path, bench, min_agreement=95.0)
+    assert bench.builds == 2, "as planned, and with the Add in float"
+
+
 @settings(max_examples=25, deadline=None)
 @given(wanted=st.floats(96.1, 99.9))
 def test_as_few_layers_as_do_are_left_in_float(tmp_path_factory: pytest.TempPathFactory, wanted: float) -> None:

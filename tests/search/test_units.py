@@ -16,6 +16,7 @@ from zsq_export.pipeline import insert_qdq
 from zsq_export.planning.plan import Role
 from zsq_export.planning.table import BiasRule, Scope
 from zsq_export.rounding.base import Rounded
+from zsq_export.search import noise as noise_module
 from zsq_export.search.noise import spread_samples, tensor_noise
 from zsq_export.search.units import Units, noise_left, order_of_gain
 
@@ -100,6 +101,13 @@ def test_the_noise_of_one_tensor_is_that_of_a_model_with_it_alone() -> None:
     alive = [i for i in whole.alive(set(NAMES) - {"last"})]
     measured = np.mean((OrtSession(insert_qdq(prepared(GRAPH), only)).run(feeds)["y"] - exact) ** 2) / exact.var()
     assert sum(found[i] for i in alive) == pytest.approx(measured, rel=0.3)
+
+
+def test_noise_run_from_where_a_tensor_is_read_is_that_of_the_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, feeds = Rounded(plan=units().plan), random_feeds(GRAPH, batch=4)
+    found = tensor_noise(GRAPH, whole, feeds)
+    monkeypatch.setattr(noise_module, "_in_torch", lambda *_: None)
+    assert found == pytest.approx(tensor_noise(GRAPH, whole, feeds), rel=1e-2)
 
 
 @settings(max_examples=40, deadline=None)
