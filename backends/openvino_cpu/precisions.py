@@ -6,11 +6,11 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from zsq_export.backends.base import ExecutedOp
+from zsq_export.device.openvino_cpu import info_text, ran_ops
 
 if TYPE_CHECKING:
     import openvino
 
-_NOT_EXECUTED = frozenset({"Const", "Input", "Output", "Result"})
 _FUSED_KERNEL = "Subgraph"
 
 
@@ -27,17 +27,11 @@ def executed_ops(runtime: openvino.Model, source: openvino.Model) -> tuple[Execu
     """
     products = _matrix_products(source)
     found = []
-    for op in runtime.get_ordered_ops():
-        info = op.get_rt_info()
-        kind = _text(info, "layerType")
-        if kind in _NOT_EXECUTED:
-            continue
-        macs = _macs(kind, op)
-        if kind == _FUSED_KERNEL:
-            macs = sum(products.get(name, 0) for name in _text(info, "originalLayersNames").split(","))
-        found.append(
-            ExecutedOp(name=op.get_friendly_name(), op_type=kind, precision=_text(info, "runtimePrecision"), macs=macs)
-        )
+    for op, ran in ran_ops(runtime):
+        macs = _macs(ran.op_type, op)
+        if ran.op_type == _FUSED_KERNEL:
+            macs = sum(products.get(name, 0) for name in info_text(op.get_rt_info(), "originalLayersNames").split(","))
+        found.append(ExecutedOp(name=ran.name, op_type=ran.op_type, precision=ran.precision, macs=macs))
     return tuple(found)
 
 
@@ -50,10 +44,6 @@ def _matrix_products(source: openvino.Model) -> dict[str, int]:
             inner = -2 if op.get_attributes()["transpose_a"] else -1
             found[op.get_friendly_name()] = prod(_shape(op.outputs()[0])) * shapes[0][inner] if shapes[0] else 0
     return found
-
-
-def _text(info: openvino.RTMap, key: str) -> str:
-    return str(info[key].astype(str)) if key in info else ""
 
 
 def _macs(kind: str, op: openvino.Node) -> int:

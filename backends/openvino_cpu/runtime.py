@@ -1,4 +1,4 @@
-"""OpenVINO itself: is it here, which version, how a model is compiled for the CPU."""
+"""OpenVINO itself: is it here, which version, how a file is read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from zsq_export.backends.base import FloatPrecision, Probe
+from zsq_export.backends.base import Probe
 from zsq_export.device.cpu import this_cpu
-from zsq_export.device.openvino_cpu import DEVICE, compile_config
+from zsq_export.device.errors import one_line
+from zsq_export.device.openvino_cpu import DEVICE
 from zsq_export.errors import ArtifactError, TargetUnavailableError
 
 if TYPE_CHECKING:
@@ -62,30 +63,5 @@ def read_ir(file: Path) -> openvino.Model:
         return module.Core().read_model(file)
     except RuntimeError as error:
         raise ArtifactError(
-            f"OpenVINO cannot read {file}: {last_line(error)}", hint="convert the model again"
-        ) from error
-
-
-def last_line(error: Exception) -> str:
-    """The part of an OpenVINO message that says what is wrong; the lines before it are source positions."""
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
-
-
-def compile_model(model: openvino.Model, *, precision: FloatPrecision, threads: int | None) -> openvino.CompiledModel:
-    """Compiles for one stream of requests at the lowest latency.
-
-    Args:
-        model: float or quantized.
-        precision: of what runs in floating point.
-        threads: None: all cores.
-
-    Raises:
-        TargetUnavailableError: the CPU plugin refuses the model.
-    """
-    try:
-        return import_openvino().Core().compile_model(model, DEVICE, compile_config(precision.value, threads))
-    except RuntimeError as error:
-        raise TargetUnavailableError(
-            f"OpenVINO cannot compile the model for this CPU: {last_line(error)}", hint="check `zsq-export doctor`"
+            f"OpenVINO cannot read {file}: {one_line(error, last=True)}", hint="convert the model again"
         ) from error

@@ -4,54 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any
-
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.base import ExecutedOp
-from zsq_export.device.litert_cpu import delegated
+from zsq_export.device.litert_cpu import FileOps, Node
+from zsq_export.device.runtimes import RanOp
 
-_DELEGATE = "DELEGATE"
-_PRECISIONS = {
-    "float32": "f32", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "bool": "bool",
-}  # fmt: skip
 Shape = tuple[int, ...]
 
 
-def executed_ops(interpreter: Any, content: bytes) -> tuple[ExecutedOp, ...]:
-    """Ops in the file's order.
-
-    Args:
-        interpreter: of the file, allocated.
-        content: the file.
-
-    Returns:
-        One entry per op; ``op_type`` ends in "@xnnpack" where the delegate took it, in "@builtin" where it did not.
-        The precision is that of its first operand, which is what its kernel computes with.
-    """
-    nodes = interpreter._get_ops_details()
-    count = schema.Model.GetRootAs(content).Subgraphs(0).OperatorsLength()
-    own, delegates = nodes[:count], [node for node in nodes[count:] if node["op_name"] == _DELEGATE]
-    tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    taken = delegated(own, delegates)
-    return tuple(_executed(node, tensors, node["index"] in taken) for node in own)
+def executed_ops(ops: FileOps) -> tuple[ExecutedOp, ...]:
+    """One entry per op, in the file's order, with its multiply-accumulates."""
+    return tuple(_executed(node, ran, ops.tensors) for node, ran in zip(ops.nodes, ops.ran, strict=True))
 
 
-def _executed(node: Mapping[str, Any], tensors: Mapping[int, Any], delegated: bool) -> ExecutedOp:
-    shapes = [_shape(tensors, index) for index in node["inputs"]]
-    output = _shape(tensors, node["outputs"][0])
+def _executed(node: Node, ran: RanOp, tensors: Mapping[int, Node]) -> ExecutedOp:
     counter = _COUNTERS.get(node["op_name"])
-    dtype = np.dtype(tensors[int(node["inputs"][0])]["dtype"]).name if len(node["inputs"]) else ""
-    return ExecutedOp(
-        name=str(tensors[int(node["outputs"][0])]["name"]),
-        op_type=f"{node['op_name']}@{'xnnpack' if delegated else 'builtin'}",
-        precision=_PRECISIONS.get(dtype, dtype),
-        macs=counter(shapes, output) if counter is not None else 0,
-    )
+    shapes = [_shape(tensors, index) for index in node["inputs"]]
+    macs = counter(shapes, _shape(tensors, node["outputs"][0])) if counter is not None else 0
+    return ExecutedOp(name=ran.name, op_type=ran.op_type, precision=ran.precision, macs=macs)
 
 
-def _shape(tensors: Mapping[int, Any], index: int) -> Shape:
+def _shape(tensors: Mapping[int, Node], index: int) -> Shape:
     return tuple(int(side) for side in tensors[int(index)]["shape"]) if int(index) in tensors else ()
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import DeviceError
+
 Arrays = Mapping[str, NDArray[np.float32]]
 Run = Callable[[Arrays], Arrays]
+
+
+def ordered(inputs: Arrays, names: Sequence[str]) -> list[NDArray[np.float32]]:
+    """The inputs as a runtime takes them: in its order, float32, in C order.
+
+    Raises:
+        DeviceError: one is missing.
+    """
+    missing = [name for name in names if name not in inputs]
+    if missing:
+        raise DeviceError(f"no data for input {missing[0]!r}, the model's inputs are {', '.join(names)}")
+    return [np.ascontiguousarray(inputs[name], np.float32) for name in names]
 
 
 def pad_batch(feeds: Arrays, size: int) -> dict[str, NDArray[np.float32]]:

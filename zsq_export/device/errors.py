@@ -17,3 +17,9 @@ class DeviceError(Exception):
     def __init__(self, message: str, *, exit_code: int = ERROR) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def one_line(error: Exception, *, last: bool = False) -> str:
+    """What is wrong, out of a runtime's message: its first line, or its last one where source positions go before."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1 if last else 0] if lines else type(error).__name__

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .batches import Arrays
+from .batches import Arrays, ordered
 from .cpu import this_cpu
-from .errors import UNAVAILABLE, DeviceError
+from .errors import UNAVAILABLE, DeviceError, one_line
 from .runtimes import RanOp
 
 DEVICE = "CPU"
 _NOT_EXECUTED = frozenset({"Const", "Input", "Output", "Result"})
+_MAX_COMPILED = 4
+"""Input shapes compiled on their own; further ones share the dynamic model."""
+_Shapes = tuple[tuple[int, ...], ...]
 
 
 def version() -> str:
@@ -34,8 +37,18 @@ def float_precisions() -> tuple[str, ...]:
 
 
 def open_model(file: Path, *, precision: str, threads: int | None) -> OpenVinoModel:
-    """Loads an IR file."""
-    return OpenVinoModel(file, precision, threads)
+    """Loads an IR file.
+
+    Raises:
+        DeviceError: OpenVINO cannot read it.
+    """
+    import openvino
+
+    try:
+        model = openvino.Core().read_model(file)
+    except RuntimeError as error:
+        raise DeviceError(f"OpenVINO cannot read {file.name}: {one_line(error, last=True)}") from error
+    return OpenVinoModel(model, precision=precision, threads=threads)
 
 
 def compile_config(precision: str, threads: int | None) -> dict[str, str]:
@@ -54,20 +67,29 @@ def port_name(port: Any) -> str:
 
 
 class OpenVinoModel:
-    """A model compiled once for each shape of inputs: kernels of a dynamic one are chosen anew for every request."""
+    """A model compiled for each shape of inputs.
 
-    def __init__(self, file: Path, precision: str, threads: int | None) -> None:
-        import openvino
+    Kernels of a dynamic model are chosen anew for every request; with the shape known beforehand they are fixed once.
 
-        self._core = openvino.Core()
-        self._model = self._core.read_model(file)
+    Args:
+        model: an ``openvino.Model``.
+        precision: of what runs in floating point.
+        threads: None: all cores.
+    """
+
+    def __init__(self, model: Any, *, precision: str, threads: int | None) -> None:
+        self._model = model
         self._config = compile_config(precision, threads)
-        self._inputs = [port_name(port) for port in self._model.inputs]
-        self._outputs = [port_name(port) for port in self._model.outputs]
-        self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._inputs = [port_name(port) for port in model.inputs]
+        self._outputs = [port_name(port) for port in model.outputs]
+        self._compiled: dict[_Shapes, Any] = {}
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Runs one batch."""
+        """Runs one batch.
+
+        Raises:
+            DeviceError: an input is missing or has a shape that the model does not take.
+        """
         request = self._request(inputs)
         request.infer()
         return {name: np.array(request.get_output_tensor(index).data) for index, name in enumerate(self._outputs)}
@@ -83,39 +105,71 @@ class OpenVinoModel:
 
     def ran(self) -> tuple[RanOp, ...]:
         """Every op of the runtime's own graph, compiled for one sample."""
-        shapes = tuple(one_sample(port.partial_shape) for port in self._model.inputs)
-        ops = self._compile(shapes).get_runtime_model().get_ordered_ops()
-        found = [(op.get_friendly_name(), op.get_rt_info()) for op in ops]
-        return tuple(
-            RanOp(name=name, op_type=_text(info, "layerType"), precision=_text(info, "runtimePrecision"))
-            for name, info in found
-            if _text(info, "layerType") not in _NOT_EXECUTED
-        )
+        return tuple(entry for _, entry in ran_ops(self.one_sample_models()[0]))
+
+    def one_sample_models(self) -> tuple[Any, Any]:
+        """The graph that the runtime made of the model for one sample, and the model with these shapes."""
+        shapes = tuple(_one_sample(port.partial_shape) for port in self._model.inputs)
+        return self._compile(shapes).get_runtime_model(), self._reshaped(shapes)
 
     def _request(self, inputs: Arrays) -> Any:
         import openvino
 
-        arrays = [np.ascontiguousarray(inputs[name], np.float32) for name in self._inputs]
-        request = self._compile(tuple(array.shape for array in arrays)).create_infer_request()
-        for index, array in enumerate(arrays):
-            request.set_input_tensor(index, openvino.Tensor(array, shared_memory=False))
+        arrays = ordered(inputs, self._inputs)
+        shapes = tuple(array.shape for array in arrays)
+        request = self._compile(shapes).create_infer_request()
+        try:
+            for index, array in enumerate(arrays):
+                request.set_input_tensor(index, openvino.Tensor(array, shared_memory=False))
+        except RuntimeError as error:
+            raise _wrong_shapes(shapes, error) from error
         return request
 
-    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Any:
-        if shapes not in self._compiled:
-            model = self._model
-            if any(port.partial_shape.is_dynamic for port in model.inputs):
-                model = model.clone()
-                model.reshape(dict(enumerate(shapes)))
-            try:
-                self._compiled[shapes] = self._core.compile_model(model, DEVICE, self._config)
-            except RuntimeError as error:
-                reason = str(error).strip().splitlines()[-1]
-                raise DeviceError(f"OpenVINO cannot compile the model: {reason}", exit_code=UNAVAILABLE) from error
-        return self._compiled[shapes]
+    def _compile(self, shapes: _Shapes) -> Any:
+        key = shapes if self._is_dynamic() and len(self._compiled) < _MAX_COMPILED else ()
+        key = shapes if shapes in self._compiled else key
+        if key not in self._compiled:
+            self._compiled[key] = _compiled(self._reshaped(key) if key else self._model, self._config)
+        return self._compiled[key]
+
+    def _is_dynamic(self) -> bool:
+        return any(port.partial_shape.is_dynamic for port in self._model.inputs)
+
+    def _reshaped(self, shapes: _Shapes) -> Any:
+        static = self._model.clone()
+        try:
+            static.reshape(dict(enumerate(shapes)))
+        except RuntimeError as error:
+            raise _wrong_shapes(shapes, error) from error
+        return static
 
 
-def one_sample(shape: Any) -> tuple[int, ...]:
+def ran_ops(runtime: Any) -> list[tuple[Any, RanOp]]:
+    """Nodes of a runtime's own graph that really run, in order, with what they are."""
+    found = [(op, op.get_rt_info()) for op in runtime.get_ordered_ops()]
+    return [
+        (op, RanOp(name=op.get_friendly_name(), op_type=kind, precision=info_text(info, "runtimePrecision")))
+        for op, info in found
+        if (kind := info_text(info, "layerType")) not in _NOT_EXECUTED
+    ]
+
+
+def info_text(info: Any, key: str) -> str:
+    """One entry of what a runtime notes of a node, "" without."""
+    return str(info[key].astype(str)) if key in info else ""
+
+
+def _compiled(model: Any, config: dict[str, str]) -> Any:
+    import openvino
+
+    try:
+        return openvino.Core().compile_model(model, DEVICE, config)
+    except RuntimeError as error:
+        reason = one_line(error, last=True)
+        raise DeviceError(f"OpenVINO cannot compile the model for this CPU: {reason}", exit_code=UNAVAILABLE) from error
+
+
+def _one_sample(shape: Any) -> tuple[int, ...]:
     """The shape with one sample, and the least of every other side that is open."""
     return tuple(
         side.get_length() if side.is_static else (1 if axis == 0 else max(1, side.get_min_length()))
@@ -123,5 +177,5 @@ def one_sample(shape: Any) -> tuple[int, ...]:
     )
 
 
-def _text(info: Any, key: str) -> str:
-    return str(info[key].astype(str)) if key in info else ""
+def _wrong_shapes(shapes: _Shapes, error: RuntimeError) -> DeviceError:
+    return DeviceError(f"the model does not take inputs of shape {shapes}: {one_line(error, last=True)}")

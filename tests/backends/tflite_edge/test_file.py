@@ -98,7 +98,7 @@ def test_what_it_says_of_itself() -> None:
     content = backend._emitted(qdq)
     info = read_info(content)
     assert info is not None
-    assert [(port.name, port.order) for port in info.inputs] == [("x", (0, 2, 3, 1))]
+    assert [(port.name, port.order) for port in info.ports.inputs] == [("x", (0, 2, 3, 1))]
     assert info.transposes == 0
     assert [island[:2] for island in info.islands] == [("h_node", "HardSwish")]
     assert b'"mean":[0.5]' in content
