@@ -9,11 +9,12 @@ import click
 
 from zsq_export.cli.console import Console
 from zsq_export.cli.options import (
+    batch_sizes_option,
     console_options,
     file_path,
     fitting_options,
     folder_path,
-    integer_list,
+    no_latency_option,
     overwrite_option,
     preprocessing_options,
     threads_list_option,
@@ -31,15 +32,8 @@ if TYPE_CHECKING:
 @preprocessing_options
 @fitting_options
 @click.option("--samples", type=click.IntRange(min=1), help="At most so many. [default: 256, and below 128 MiB]")
-@click.option(
-    "--batch-size",
-    "batch_sizes",
-    type=integer_list,
-    metavar="N[,N]",
-    default=(),
-    help="Samples per inference when timing, e.g. 1,8.",
-)
-@click.option("--no-latency", is_flag=True, help="Do not measure latency.")
+@batch_sizes_option
+@no_latency_option
 @threads_list_option
 @overwrite_option
 @console_options

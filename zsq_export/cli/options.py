@@ -69,6 +69,15 @@ threads_list_option = click.option(
     default=(),
     help="CPU threads; several, e.g. 1,2, are timed one after the other. [default: all cores]",
 )
+batch_sizes_option = click.option(
+    "--batch-size",
+    "batch_sizes",
+    type=integer_list,
+    metavar="N[,N]",
+    default=(),
+    help="Samples per inference when timing; several, e.g. 1,8, one after the other. [default: 1]",
+)
+no_latency_option = click.option("--no-latency", is_flag=True, help="Do not measure latency.")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
 
 

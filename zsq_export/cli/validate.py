@@ -10,11 +10,12 @@ import click
 from zsq_export.cli.console import Console
 from zsq_export.cli.options import (
     METRICS,
+    batch_sizes_option,
     console_options,
     file_path,
     fitting_options,
     folder_path,
-    integer_list,
+    no_latency_option,
     preprocessing_options,
     threads_list_option,
 )
@@ -46,15 +47,8 @@ _METRIC_HELP = (
     help="Gate: loss of the first --metric, or of top-1 accuracy.",
 )
 @click.option("--min-speedup", type=click.FloatRange(min=0), metavar="TIMES", help="Gate: against the best float.")
-@click.option(
-    "--batch-size",
-    "batch_sizes",
-    type=integer_list,
-    metavar="N[,N]",
-    default=(),
-    help="Samples per inference when timing; several, e.g. 1,8, one after the other. [default: 1]",
-)
-@click.option("--no-latency", is_flag=True, help="Do not measure latency.")
+@batch_sizes_option
+@no_latency_option
 @click.option("--results", type=file_path, help="What a bundle's run.py --json printed on a device; see `bundle`.")
 @click.option(
     "--device", metavar="URL", help="Measure there instead: ssh://user@host[:port][?python=...] or adb://SERIAL."

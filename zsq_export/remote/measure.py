@@ -12,8 +12,9 @@ from zsq_export.errors import RemoteError, TargetUnavailableError, ZsqError
 from zsq_export.remote.adb import AdbTransport
 from zsq_export.remote.address import Address
 from zsq_export.remote.processes import Finished
+from zsq_export.remote.scripts import last_line
 from zsq_export.remote.ssh import SshTransport
-from zsq_export.remote.transport import ShellTransport, Transport, last_line
+from zsq_export.remote.transport import ShellTransport, Transport
 from zsq_export.verification import Recorded, Verification
 
 _BUNDLE, _RESULTS = "bundle.zip", "results.json"

@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import select
 import shlex
-import subprocess
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Protocol, Self
 
-from zsq_export.errors import RemoteError, TargetUnavailableError, ZsqError
+from zsq_export.errors import RemoteError, ZsqError
 from zsq_export.remote.address import Address
-from zsq_export.remote.processes import Finished, run_process, started
+from zsq_export.remote.keeper import Keeper
+from zsq_export.remote.processes import Finished, run_process
+from zsq_export.remote.scripts import KEEPER, RUN, is_full, last_line, shell_line
 
-_FOLDER, _MACHINE, _FAILED, _REMOVED = "zsq-folder ", "zsq-machine ", "zsq-failed ", "zsq-removed"
-_PID = ".pid"
 _REMOVE_SECONDS = 20.0
-_ANSWER_SECONDS = 20.0
-"""Beyond the time-out of the connection, for a login that takes its time."""
-
-_KEEPER = f"""
-umask 077
-trap '' HUP PIPE TERM
-folder=$(mktemp -d "$1/zsq-XXXXXXXXXX" 2>&1) || {{ echo "{_FAILED}$folder"; exit 1; }}
-echo "{_MACHINE}$(uname -m)"
-echo "{_FOLDER}$folder"
-cat > /dev/null
-if read -r group child < "$folder/{_PID}"; then kill -9 "-$group" || kill -9 "$group" "$child"; fi 2> /dev/null
-for turn in 1 2 3; do rm -rf "$folder"; [ -e "$folder" ] || break; sleep 1; done
-[ -e "$folder" ] || echo "{_REMOVED}"
-"""
-"""Makes the temporary folder and waits for the end of its input: this program closes it when it is done, the system
-does when the connection is lost or this program is killed. Then it ends what still runs and removes the folder."""
-
-_RUN = f"""
-cd "$1" || exit 1
-shift
-TMPDIR=$PWD
-export TMPDIR
-"$@" < /dev/null &
-echo "$$ $!" > {_PID}
-wait "$!"
-code=$?
-rm -f {_PID}
-exit "$code"
-"""
-"""The shell stays, because ssh does not tell a program that the system killed from a connection that was lost."""
-
-_FULL = ("No space left", "Disk quota", "File too large", "File size limit")
-_KILLED = 128 + 9
-_FULL_CODES = (128 + 25, 25)
-"""A process that the system ended because its file grew beyond the limit (SIGXFSZ)."""
 
 
 class Transport(Protocol):
@@ -109,9 +69,7 @@ class ShellTransport(Transport):
     def __init__(self, address: Address) -> None:
         self.address = address
         self.machine = ""
-        self._stack = ExitStack()
-        self._keeper: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
+        self._keeper = Keeper(address.name, self.connection_error)
         self._folder = ""
 
     @abstractmethod
@@ -124,7 +82,9 @@ class ShellTransport(Transport):
 
     def __enter__(self) -> Self:
         try:
-            self._open()
+            script = shell_line(KEEPER, self._parent)
+            place = self._keeper.open(self.command(script, first=True), self.address.connect_timeout)
+            self._folder, self.machine = place.folder, place.machine
         except BaseException:
             self.remove()
             raise
@@ -160,24 +120,22 @@ class ShellTransport(Transport):
             TargetUnavailableError: the connection is lost.
             RemoteError: it takes too long, or the disk is full.
         """
-        return self._finished(_shell(_RUN, self._folder, *argv), f"running {Path(argv[0]).name} on")
+        return self._finished(shell_line(RUN, self._folder, *argv), f"running {Path(argv[0]).name} on")
 
     def remove(self) -> None:
         """Closes the connection that the folder lives by; where that was lost, tries another one."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None and not self._close(keeper) and self._folder:
+        folder, self._folder = self._folder, ""
+        if not self._keeper.close(_REMOVE_SECONDS) and folder:
             with suppress(ZsqError, TimeoutError):
                 seconds = self.address.connect_timeout + _REMOVE_SECONDS
-                run_process(self.command(_shell('rm -rf "$1"', self._folder)), timeout=seconds)
-        self._folder = ""
-        self._stack.close()
+                run_process(self.command(shell_line('rm -rf "$1"', folder)), timeout=seconds)
 
     def failure(self, finished: Finished, what: str) -> ZsqError:
         """What went wrong, in one line."""
         lost = self.connection_error(finished)
         if lost is not None:
             return lost
-        if _is_full(finished):
+        if is_full(finished):
             return RemoteError(
                 f"the disk of {self.address.name} is full while {what} it",
                 hint=f"free some space in {self._parent}, or give another place with ?folder=",
@@ -188,74 +146,14 @@ class ShellTransport(Transport):
     def _parent(self) -> str:
         return self.address.folder or self.default_folder
 
-    def _open(self) -> None:
-        self._errors = self._stack.enter_context(TemporaryFile())  # noqa: SIM115  # the stack closes it
-        self._keeper = self._stack.enter_context(
-            started(
-                self.command(_shell(_KEEPER, self._parent), first=True),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-            )
-        )
-        answers = self._answers(self._keeper)
-        for line in answers:
-            if line.startswith(_FAILED):
-                raise RemoteError(f"{self.address.name} cannot make a folder: {line.removeprefix(_FAILED)}",
-                                  hint="give another place with ?folder=")  # fmt: skip
-            self.machine = line.removeprefix(_MACHINE) if line.startswith(_MACHINE) else self.machine
-            if line.startswith(_FOLDER):
-                self._folder = line.removeprefix(_FOLDER)
-                return
-
-    def _answers(self, keeper: subprocess.Popen[bytes]) -> list[str]:
-        """Lines up to the one that names the folder; what a login prints before is among them."""
-        assert keeper.stdout is not None
-        end = time.monotonic() + self.address.connect_timeout + _ANSWER_SECONDS
-        lines = b""
-        while not any(line.startswith((_FOLDER, _FAILED)) for line in _complete_lines(lines)):
-            ready = select.select([keeper.stdout], [], [], max(0.0, end - time.monotonic()))[0]
-            if not ready:
-                raise TargetUnavailableError(f"{self.address.name} does not answer", hint="?connect-timeout=SECONDS")
-            piece = os.read(keeper.stdout.fileno(), 4096)
-            if not piece:
-                raise self._refusal(keeper)
-            lines += piece
-        return _complete_lines(lines)
-
-    def _refusal(self, keeper: subprocess.Popen[bytes]) -> ZsqError:
-        assert self._errors is not None
-        with suppress(subprocess.TimeoutExpired):
-            keeper.wait(_ANSWER_SECONDS)
-        self._errors.seek(0)
-        finished = Finished(code=keeper.poll() or 0, out="", err=self._errors.read().decode(errors="replace"))
-        return self.connection_error(finished) or TargetUnavailableError(
-            f"{self.address.name} has no POSIX shell: {last_line(finished)}"
-        )
-
-    def _close(self, keeper: subprocess.Popen[bytes]) -> bool:
-        """Lets the keeper remove the folder; whether it said that it did."""
-        assert keeper.stdin is not None and keeper.stdout is not None
-        end, answer = time.monotonic() + _REMOVE_SECONDS, b""
-        with suppress(OSError):
-            keeper.stdin.close()
-        while select.select([keeper.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
-            piece = os.read(keeper.stdout.fileno(), 4096)
-            if not piece:
-                break
-            answer += piece
-        with suppress(subprocess.TimeoutExpired):
-            keeper.wait(_REMOVE_SECONDS)
-        return _REMOVED.encode() in answer
-
     def _checked(self, script: str, what: str, *, stdin: Path | None = None, stdout: Path | None = None) -> None:
-        finished = self._finished(_shell(script, self._folder), what, stdin=stdin, stdout=stdout)
+        finished = self._finished(shell_line(script, self._folder), what, stdin=stdin, stdout=stdout)
         if finished.code:
             raise self.failure(finished, what)
 
     def _finished(self, script: str, what: str, *, stdin: Path | None = None, stdout: Path | None = None) -> Finished:
         finished = self._ended(self.command(script), what, stdin=stdin, stdout=stdout)
-        if self.connection_error(finished) is not None or (finished.code and _is_full(finished)):
+        if self.connection_error(finished) is not None or (finished.code and is_full(finished)):
             raise self.failure(finished, what)
         return finished
 
@@ -269,24 +167,3 @@ class ShellTransport(Transport):
                 f"{what} {self.address.name} took more than {self.address.timeout:g} seconds",
                 hint="give it more with ?timeout=SECONDS",
             ) from error
-
-
-def last_line(finished: Finished) -> str:
-    """What a program said last, without the word "error"; or what ended it."""
-    if finished.code == _KILLED:
-        return "it was killed there, perhaps for want of memory"
-    lines = [line.strip() for line in finished.err.splitlines() if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else f"exit code {finished.code}"
-
-
-def _shell(script: str, *arguments: str) -> str:
-    """A command line that any login shell hands on to a POSIX shell."""
-    return " ".join(["exec", "sh", "-c", shlex.quote(script), "sh", *map(shlex.quote, arguments)])
-
-
-def _complete_lines(text: bytes) -> list[str]:
-    return text.decode(errors="replace").split("\n")[:-1]
-
-
-def _is_full(finished: Finished) -> bool:
-    return finished.code in _FULL_CODES or any(words.lower() in finished.err.lower() for words in _FULL)
