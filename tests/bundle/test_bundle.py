@@ -152,7 +152,7 @@ def test_results_of_another_artifact_or_other_data_are_refused(
         ("{", "no JSON"),
         ("[]", "no results of a device"),
         ('{"results_version": 99}', "version 99"),
-        ('{"results_version": 1}', "damaged: results lacks"),
+        ('{"results_version": 2}', "damaged: results lacks"),
     ],
 )
 def test_files_that_hold_no_results_are_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from zsq_export.device.priority import raised_priority
-from zsq_export.device.timing import TimingOptions, Timings, come_to_rest, count_preemptions, measure, ratio_of
+from zsq_export.device.ratios import Timings, ratio_of
+from zsq_export.device.rest import come_to_rest, count_preemptions
+from zsq_export.device.timing import TimingOptions, measure
 
 
 class Machine:
@@ -34,19 +36,25 @@ class Machine:
 
         return call
 
-    def measure(self, *seconds: float, options: TimingOptions | None = None) -> Timings:
+    def measure(
+        self,
+        *seconds: float,
+        options: TimingOptions | None = None,
+        preemptions: Callable[[], int] | None = None,
+        rest: Callable[[], int] = lambda: 0,
+    ) -> Timings:
         return measure(
             [self.model(time) for time in seconds],
             options or TimingOptions(),
             clock=lambda: self.now,
-            preemptions=lambda: self.taken,
-            rest=lambda: None,
+            preemptions=preemptions or (lambda: self.taken),
+            rest=rest,
         )
 
 
 def test_rounds_in_which_the_processor_was_taken_away_are_left_out() -> None:
     timings = Machine(delay=lambda call: 0.005 if call % 100 < 30 else 0.0).measure(0.008, 0.004)
-    assert 0 < timings.quiet.sum() < len(timings.quiet)
+    assert 0 < timings.counted.sum() < len(timings.counted)
     np.testing.assert_allclose(timings.kept[0], 0.008)
     assert ratio_of(*timings.kept).ratio == pytest.approx(2)
     assert timings.seconds.max() > 0.012
@@ -60,12 +68,17 @@ def test_one_slow_inference_of_a_block_does_not_count() -> None:
 def test_every_block_begins_at_rest_with_an_inference_that_does_not_count() -> None:
     machine, rests = Machine(), []
     machine._delay = lambda call: 0.1 if rests and rests[-1] == call - 1 else 0.0
+
+    def note_rest() -> int:
+        rests.append(machine.calls)
+        return 0
+
     timings = measure(
         [machine.model(0.008), machine.model(0.004)],
         TimingOptions(),
         clock=lambda: machine.now,
         preemptions=lambda: 0,
-        rest=lambda: rests.append(machine.calls),
+        rest=note_rest,
     )
     np.testing.assert_allclose(timings.seconds, [[0.008], [0.004]] * np.ones(timings.seconds.shape))
     assert len(rests) == timings.seconds.size
@@ -110,9 +123,24 @@ def test_a_process_that_was_told_to_be_nice_stays_so() -> None:
     assert done.stdout == "False False\n"
 
 
-def test_all_rounds_count_where_none_is_quiet() -> None:
-    timings = Machine(delay=lambda _: 0.001).measure(0.008, 0.004)
-    assert not timings.quiet.any() and timings.kept.shape == timings.seconds.shape
+@pytest.mark.parametrize("always", [0, 1])
+def test_the_least_disturbed_rounds_count(always: int) -> None:
+    """Some others are there all the time; those that are away for one second in four slow everything down."""
+    machine = Machine()
+
+    def others() -> int:
+        return always + int(machine.now % 4 > 1)
+
+    machine._delay = lambda _: 0.004 * (others() - always)
+    timings = machine.measure(0.008, 0.004, preemptions=lambda: 0, rest=others)
+    assert 0 < timings.counted.sum() < len(timings.counted)
+    assert timings.ratio(0).ratio == pytest.approx(2)
+    assert np.median(timings.seconds[0] / timings.seconds[1]) < 1.9
+
+
+def test_all_rounds_count_where_all_are_alike() -> None:
+    timings = Machine(delay=lambda _: 0.001).measure(0.008, 0.004, rest=lambda: 2)
+    assert timings.disturbances.all() and timings.kept.shape == timings.seconds.shape
 
 
 def test_it_goes_on_while_the_interval_is_wide_and_stops_when_it_is_narrow() -> None:
@@ -134,7 +162,7 @@ def test_models_that_load_quickly_are_loaded_anew_and_a_bad_loading_does_not_dec
         return [machine.model(0.008 * slow), machine.model(0.004)]
 
     options = TimingOptions(seconds=6, most_seconds=12)
-    timings = measure(load(), options, clock=lambda: machine.now, preemptions=lambda: 0, rest=lambda: None, reload=load)
+    timings = measure(load(), options, clock=lambda: machine.now, preemptions=lambda: 0, rest=lambda: 0, reload=load)
     found = timings.ratio(0)
     assert len(loadings) >= 8 and len(np.unique(timings.loading)) == len(loadings)
     assert found.ratio == pytest.approx(2)
@@ -157,7 +185,7 @@ def test_models_that_load_slowly_are_not_loaded_again_and_again() -> None:
         return [machine.model(0.008), machine.model(0.004)]
 
     options = TimingOptions(seconds=6)
-    measure(load(), options, clock=lambda: machine.now, preemptions=lambda: 0, rest=lambda: None, reload=load)
+    measure(load(), options, clock=lambda: machine.now, preemptions=lambda: 0, rest=lambda: 0, reload=load)
     assert len(loadings) == 2
 
 

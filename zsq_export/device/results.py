@@ -10,10 +10,10 @@ from .arrays import EncodedArray
 from .compare import Fidelity
 from .energy import Energy
 from .machine import DeviceInfo
+from .ratios import Timings
 from .runtimes import RanOp
-from .timing import Timings
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +39,18 @@ class LatencyRun:
         batch_size: samples per inference.
         threads: asked for; 0: the runtime's own choice.
         series: float ones first, the quantized one last.
-        quiet: per round: the processor was not taken away.
+        disturbances: per round: how often the system took the processor away, and how many threads of other programs
+            wanted one when a block began.
         loading: per round: which loading of the models it was.
         warmed_up: the times had become stable before the first round.
-        raised: the system gave the runner the highest priority.
+        raised: the system let the runner have the raised priority in every second round.
         energy: per inference.
     """
 
     batch_size: int
     threads: int
     series: tuple[Series, ...]
-    quiet: tuple[bool, ...]
+    disturbances: tuple[int, ...]
     loading: tuple[int, ...]
     warmed_up: bool
     raised: bool
@@ -92,7 +93,7 @@ def timings_of(run: LatencyRun) -> Timings:
     """The rounds as they were timed."""
     return Timings(
         seconds=np.array([series.seconds for series in run.series]),
-        quiet=np.array(run.quiet),
+        disturbances=np.array(run.disturbances),
         loading=np.array(run.loading),
         inferences=tuple(series.inferences for series in run.series),
         warmed_up=run.warmed_up,

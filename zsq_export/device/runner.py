@@ -113,7 +113,7 @@ def _latency(
             Series(precision=precision, seconds=tuple(map(float, times)), inferences=count)
             for (_, precision), times, count in zip(files, timings.seconds, timings.inferences, strict=True)
         ),
-        quiet=tuple(map(bool, timings.quiet)),
+        disturbances=tuple(map(int, timings.disturbances)),
         loading=tuple(map(int, timings.loading)),
         warmed_up=timings.warmed_up,
         raised=timings.raised,

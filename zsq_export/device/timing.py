@@ -1,10 +1,15 @@
 """Latency of several models side by side on a machine that does other things, too.
 
-Models take turns in short blocks, beginning with another one in each round, so that a slow moment of the machine hits
-all of them alike and cancels in the ratio of a round. Before a block the process comes to rest: worker threads of the
-model before spin for tens of milliseconds, waiting for more work, and would take processors away from the next one.
-Then comes one inference that does not count. The time of a block is the median of what was timed in it. Rounds in
-which the system took the processor away are set aside where enough others are left, and the system is asked not to.
+Models take turns in short blocks, beginning with another one in turn, so that a slow moment of the machine hits all of
+them alike and cancels in the ratio of a round. Before a block the process comes to rest: worker threads of the model
+before spin for tens of milliseconds, waiting for more work, and would take processors away from the next one. Then
+comes one inference that does not count. The time of a block is the median of what was timed in it.
+
+What counts are the rounds that others disturbed least: in which the system took the processor away least often, and
+fewest threads of others wanted one. Every second round is timed at a raised priority where that is allowed. It keeps
+long inferences undisturbed while others work all the time; but where others come and go it makes them wait in line, so
+that they never go, and the rounds without it are the quiet ones.
+
 Models that load quickly are loaded anew several times: where their memory and their threads come to lie decides as
 much as how busy the machine is. It goes on until the interval of the ratio is narrow, or the time is over.
 """
@@ -14,17 +19,16 @@ from __future__ import annotations
 import gc
 import math
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .priority import raised_priority
+from .ratios import Timings
+from .rest import come_to_rest, count_preemptions
 
 Clock = Callable[[], float]
 """Seconds that never go back."""
@@ -32,6 +36,8 @@ Calls = Sequence[Callable[[], None]]
 """One inference of each model, and nothing else."""
 Counter = Callable[[], int]
 """How often the system took the processor away from this process so far."""
+Rest = Callable[[], int]
+"""Waits until this process is at rest; gives how many threads of other programs want a processor then."""
 
 _WINDOW = 5
 _STABLE_WITHIN = 0.05
@@ -46,17 +52,9 @@ _ENOUGH_ROUNDS = 15
 _CHECK_EVERY = 10
 _NARROW = 0.01
 """Half the width of the interval, as a share of the ratio, at which more rounds would not tell more."""
-_FEWEST_QUIET = 15
-_RESAMPLES = 1000
 _LOADINGS = 8
-_FEWEST_LOADINGS = 4
 _LOADING_SHARE = 0.25
 """Models are loaded anew if that takes at most this share of the time that they are measured for then."""
-_REST_STEP = 0.001
-_MOST_REST = 0.25
-_AT_REST = 0.2
-"""Share of one processor that a process at rest uses at most."""
-_THREADS = Path("/proc/self/task")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,55 +68,10 @@ class TimingOptions:
         seed: of the bootstrap.
     """
 
-    seconds: float = 6.0
-    most_seconds: float = 18.0
+    seconds: float = 10.0
+    most_seconds: float = 24.0
     most_rounds: int = 2000
     seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Timings:
-    """Times of every model, round by round.
-
-    Attributes:
-        seconds: [models, rounds], seconds per inference.
-        quiet: [rounds], in which the processor was not taken away.
-        loading: [rounds], which loading of the models it was.
-        inferences: timed in one block, per model.
-        warmed_up: the times had become stable before the first round.
-        raised: the system gave this process the highest priority.
-    """
-
-    seconds: NDArray[np.float64]
-    quiet: NDArray[np.bool_]
-    loading: NDArray[np.int64]
-    inferences: tuple[int, ...]
-    warmed_up: bool
-    raised: bool = False
-
-    @property
-    def counted(self) -> NDArray[np.bool_]:
-        """[rounds]: the quiet ones if there are enough of them, else all."""
-        return self.quiet if self.quiet.sum() >= _FEWEST_QUIET else np.ones_like(self.quiet)
-
-    @property
-    def kept(self) -> NDArray[np.float64]:
-        """[models, rounds that count]."""
-        return self.seconds[:, self.counted]
-
-    def ratio(self, model: int, *, seed: int = 0) -> Ratio:
-        """How many times longer a model takes than the last one, over the rounds that count."""
-        times = self.kept
-        return ratio_of(times[model], times[-1], loading=self.loading[self.counted], seed=seed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """How many times longer one model takes than another: median of the paired rounds, 95 % interval."""
-
-    ratio: float
-    low: float
-    high: float
 
 
 def measure(
@@ -127,7 +80,7 @@ def measure(
     *,
     clock: Clock = time.perf_counter,
     preemptions: Counter | None = None,
-    rest: Callable[[], None] | None = None,
+    rest: Rest | None = None,
     reload: Callable[[], Calls] | None = None,
 ) -> Timings:
     """Times models in interleaved rounds.
@@ -141,55 +94,18 @@ def measure(
         reload: loads the models anew and gives their calls, in the same order; None: they stay as they are.
     """
     machine = _Machine(clock=clock, preemptions=preemptions or count_preemptions, rest=rest or come_to_rest)
-    with _without_garbage_collection(), raised_priority() as raised:
+    with _without_garbage_collection():
         warmed_up, estimates = _warm_up(calls, options.seconds * _WARM_UP_SHARE, clock)
         blocks = [_block(call, estimate) for call, estimate in zip(calls, estimates, strict=True)]
         record = _rounds(blocks, options, machine, reload)
     return Timings(
         seconds=np.array(record.times),
-        quiet=np.array(record.quiet),
+        disturbances=np.array(record.disturbances),
         loading=np.array(record.loading),
         inferences=tuple(block.inferences * block.chunks for block in blocks),
         warmed_up=warmed_up,
-        raised=raised,
+        raised=record.raised,
     )
-
-
-def ratio_of(
-    numerator: NDArray[np.float64],
-    denominator: NDArray[np.float64],
-    *,
-    loading: NDArray[np.int64] | None = None,
-    seed: int = 0,
-) -> Ratio:
-    """Median ratio of paired rounds with its percentile-bootstrap interval (Efron & Tibshirani 1993, ch. 13).
-
-    Args:
-        numerator, denominator: seconds per inference of the same rounds.
-        loading: which loading of the models each round belongs to; of several, whole loadings are drawn, because their
-            rounds have more in common than the rounds of different ones.
-        seed: of the resampling.
-    """
-    ratios = numerator / denominator
-    random = np.random.default_rng(seed)
-    groups = [] if loading is None else [ratios[loading == number] for number in np.unique(loading)]
-    if len(groups) >= _FEWEST_LOADINGS:
-        drawn = random.integers(0, len(groups), (_RESAMPLES, len(groups)))
-        medians = [np.median(np.concatenate([groups[index] for index in row])) for row in drawn]
-    else:
-        medians = list(np.median(ratios[random.integers(0, len(ratios), (_RESAMPLES, len(ratios)))], axis=1))
-    low, high = np.percentile(medians, (2.5, 97.5))
-    middle = float(np.median(ratios))
-    return Ratio(ratio=middle, low=min(float(low), middle), high=max(float(high), middle))
-
-
-def count_preemptions() -> int:
-    """Involuntary context switches of all threads of this process; 0 where the system does not count them."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _warm_up(calls: Calls, seconds: float, clock: Clock) -> tuple[bool, list[float]]:
@@ -217,7 +133,7 @@ class _Machine:
 
     clock: Clock
     preemptions: Counter
-    rest: Callable[[], None]
+    rest: Rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,13 +144,13 @@ class _Block:
     inferences: int
     chunks: int
 
-    def time(self, machine: _Machine) -> tuple[float, bool]:
-        """Seconds per inference, and whether the processor was ours all the time."""
-        machine.rest()
+    def time(self, machine: _Machine) -> tuple[float, int]:
+        """Seconds per inference, and how often others had, or wanted, the processor."""
+        bystanders = machine.rest()
         self.call()
         before = machine.preemptions()
         times = [_time(self.call, self.inferences, machine.clock) for _ in range(self.chunks)]
-        return statistics.median(times), machine.preemptions() == before
+        return statistics.median(times), machine.preemptions() - before + bystanders
 
 
 def _block(call: Callable[[], None], estimate: float) -> _Block:
@@ -243,56 +159,23 @@ def _block(call: Callable[[], None], estimate: float) -> _Block:
     return _Block(call=call, inferences=inferences, chunks=chunks)
 
 
-def come_to_rest() -> None:
-    """Waits until no other thread of this process works, a quarter of a second at most."""
-    end = time.perf_counter() + _MOST_REST
-    while time.perf_counter() < end:
-        busy = time.process_time()
-        time.sleep(_REST_STEP)
-        if time.process_time() - busy < _AT_REST * _REST_STEP and not _others_run():
-            return
-
-
-def _others_run() -> bool:
-    """Whether another thread runs or waits for a processor, as Linux tells; False elsewhere."""
-    own = str(threading.get_native_id())
-    try:
-        stats = [entry / "stat" for entry in _THREADS.iterdir() if entry.name != own]
-    except OSError:
-        return False
-    return any(_state(stat) == "R" for stat in stats)
-
-
-def _state(stat: Path) -> str:
-    """The letter behind the name in brackets."""
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
-
-
 @dataclass(kw_only=True)
 class _Record:
     """What was timed so far, round by round."""
 
     times: list[list[float]]
-    quiet: list[bool]
+    disturbances: list[int]
     loading: list[int]
+    raised: bool = False
 
 
 def _rounds(
     blocks: Sequence[_Block], options: TimingOptions, machine: _Machine, reload: Callable[[], Calls] | None
 ) -> _Record:
-    record = _Record(times=[[] for _ in blocks], quiet=[], loading=[])
+    record = _Record(times=[[] for _ in blocks], disturbances=[], loading=[])
     start, loadings = machine.clock(), 1
-    while len(record.quiet) < options.most_rounds:
-        calm = True
-        for turn in range(len(blocks)):
-            index = (turn + len(record.quiet)) % len(blocks)
-            seconds, undisturbed = blocks[index].time(machine)
-            record.times[index].append(seconds)
-            calm = calm and undisturbed
-        record.quiet.append(calm)
+    while len(record.disturbances) < options.most_rounds:
+        _round(blocks, record, machine)
         record.loading.append(loadings)
         elapsed = machine.clock() - start
         if _is_over(elapsed, record, options):
@@ -305,8 +188,21 @@ def _rounds(
     return record
 
 
+def _round(blocks: Sequence[_Block], record: _Record, machine: _Machine) -> None:
+    """Every model once; at the raised priority in every second round."""
+    number, disturbances = len(record.disturbances), 0
+    with raised_priority() if number % 2 else nullcontext(False) as raised:
+        for turn in range(len(blocks)):
+            index = (turn + number // 2) % len(blocks)
+            seconds, others = blocks[index].time(machine)
+            record.times[index].append(seconds)
+            disturbances += others
+    record.disturbances.append(disturbances)
+    record.raised = record.raised or raised
+
+
 def _is_over(elapsed: float, record: _Record, options: TimingOptions) -> bool:
-    rounds = len(record.quiet)
+    rounds = len(record.disturbances)
     if rounds < _FEWEST_ROUNDS or elapsed < options.seconds:
         return False
     if elapsed >= options.most_seconds:
@@ -320,7 +216,7 @@ def _is_narrow(record: _Record, seed: int) -> bool:
     """Whether every ratio to the last model is known well enough."""
     timings = Timings(
         seconds=np.array(record.times),
-        quiet=np.array(record.quiet),
+        disturbances=np.array(record.disturbances),
         loading=np.array(record.loading),
         inferences=(),
         warmed_up=True,

@@ -194,9 +194,9 @@ class Latency:
         best_float: label of the fastest float series: the honest baseline.
         warmed_up: warm-up ended because the times were stable, not because its time was over.
         inputs: real or synthetic.
-        disturbed_rounds: left out, because the system took the processor away in them.
+        disturbed_rounds: left out, because others had or wanted the processor in them.
         energy: which counter was read, or why there is none.
-        raised_priority: the system was asked not to take the processor away, and agreed.
+        raised_priority: the system let every second round be timed at a raised priority.
     """
 
     batch_size: int

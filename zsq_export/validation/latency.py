@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.device.energy import Energy
-from zsq_export.device.timing import Clock, Counter, Ratio, TimingOptions, Timings, measure, ratio_of
+from zsq_export.device.ratios import Ratio, Timings, ratio_of
+from zsq_export.device.timing import Clock, Counter, Rest, TimingOptions, measure
 from zsq_export.validation.figures import InputOrigin, Latency, LatencySeries, SpeedUp
 
 NO_ENERGY = Energy(counter="", note="not measured", millijoules=())
@@ -31,8 +32,8 @@ class LatencyOptions:
     """
 
     batch_size: int | None = None
-    seconds: float = 6.0
-    most_seconds: float = 18.0
+    seconds: float = TimingOptions.seconds
+    most_seconds: float = TimingOptions.most_seconds
     most_rounds: int = 2000
     seed: int = 0
     more_batch_sizes: tuple[int, ...] = ()
@@ -99,7 +100,7 @@ def measure_latency(
     inputs: InputOrigin,
     clock: Clock = time.perf_counter,
     preemptions: Counter | None = None,
-    rest: Callable[[], None] | None = None,
+    rest: Rest | None = None,
 ) -> Latency:
     """Times float candidates and the quantized one (the last) in interleaved rounds.
 
@@ -161,7 +162,7 @@ def summarize_latency(
         best_float=min(floats, key=lambda own: own.median_ms).label,
         warmed_up=timings.warmed_up,
         inputs=conditions.inputs,
-        disturbed_rounds=len(timings.quiet) - times.shape[1],
+        disturbed_rounds=timings.seconds.shape[1] - times.shape[1],
         energy=energy.counter or energy.note,
         raised_priority=timings.raised,
     )
