@@ -65,6 +65,30 @@ def test_segments_end_where_one_tensor_crosses_and_give_what_the_whole_gives() -
     np.testing.assert_allclose(values["y"].numpy(), run(graph, feeds)["y"], rtol=1e-4, atol=1e-4)
 
 
+def shuffling_net() -> ir.Model:
+    """Two groups of channels come to stand on axis 0, as in ShuffleNet: one tensor crosses there, without samples."""
+    constants = {f"w{i}": weights(8, 3 if i == 0 else 8, 1, 1, seed=i) / 3 for i in range(2)}
+    constants |= {f"w{i}": weights(4, 4, 1, 1, seed=i) for i in range(2, 4)}
+    constants |= {"split": np.array([0, 2, 4, 8, 8]), "first": np.array(0), "second": np.array(1)}
+    nodes = [
+        node("Conv", ["x", "w0"], "a"), node("Conv", ["a", "w1"], "b"), node("Reshape", ["b", "split"], "c"),
+        node("Transpose", ["c"], "groups", perm=[1, 0, 2, 3, 4]),
+        node("Gather", ["groups", "first"], "p", axis=0), node("Gather", ["groups", "second"], "q", axis=0),
+        node("Conv", ["p", "w2"], "d"), node("Conv", ["d", "w3"], "e"), node("Concat", ["e", "q"], "y", axis=1),
+    ]  # fmt: skip
+    return model(nodes, constants, inputs={"x": ["n", 3, 8, 8]}, outputs=("y",))
+
+
+@pytest.mark.parametrize("samples", [2, 3, 8])
+def test_segments_end_at_no_tensor_whose_first_axis_is_as_long_as_the_batch_by_chance(samples: int) -> None:
+    graph = shuffling_net()
+    feeds = random_feeds(graph, batch=samples)
+    executor = SegmentedExecutor(graph)
+    weighted = {item.name or "" for item in graph.graph if item.op_type == "Conv"}
+    segments = executor.segments(weighted, {"x": torch.from_numpy(feeds["x"])})
+    assert all("groups" not in segment.entries + segment.exits for segment in segments)
+
+
 def test_a_weight_starts_at_the_nearest_integers_and_leaves_them_by_its_reach() -> None:
     weight = torch.from_numpy(weights(4, 3, 3, 3))
     qparams = QParams(scale=(0.5,) * 4, zero_point=(0,) * 4, dtype=QuantDtype.INT8, axis=0)

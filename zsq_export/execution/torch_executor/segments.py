@@ -33,7 +33,9 @@ WEIGHTED_PER_SEGMENT = 2
 LARGEST_SEGMENT = 8
 """Weighted nodes after which several tensors may cross the border between two segments."""
 
-_PROBE = 2
+_FEWEST = 2
+_PROBES = (2, 3)
+"""Batches that are tried: an axis of two groups is as long as one of them by chance, never as both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,17 +189,20 @@ class SegmentedExecutor:
 
     def _follows_batch(self, inputs: Mapping[str, Tensor]) -> set[str]:
         """Names of the float tensors whose axis 0 counts samples."""
-        count = min(len(tensor) for tensor in inputs.values())
-        if count < _PROBE:
+        if min(len(tensor) for tensor in inputs.values()) < _FEWEST:
             raise ModelError("two samples are needed")
-        probe = {name: tensor[:_PROBE].to(self.device) for name, tensor in inputs.items()}
+        return set.intersection(*(self._as_long_as(count, inputs) for count in _PROBES))
+
+    def _as_long_as(self, count: int, inputs: Mapping[str, Tensor]) -> set[str]:
+        """Names of the float tensors whose axis 0 is as long as the batch of so many samples."""
+        probe = {name: tensor[torch.arange(count) % len(tensor)].to(self.device) for name, tensor in inputs.items()}
         names = {self._names[slot] for step in self._program.steps for slot in step.outputs if slot in self._names}
         whole = Segment(first=0, last=len(self._program.steps), entries=(), exits=tuple(names), nodes=())
         with torch.no_grad():
             found = self.run(whole, probe, {})
         return {
             name for name, tensor in found.items()
-            if tensor.dtype.is_floating_point and tensor.dim() and len(tensor) == _PROBE
+            if tensor.dtype.is_floating_point and tensor.dim() and len(tensor) == count
         }  # fmt: skip
 
     def _segment(self, first: int, last: int, crossing: list[set[str]]) -> Segment:
