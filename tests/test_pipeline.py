@@ -19,6 +19,7 @@ from zsq_export import CalibrationOptions, Gates, PlanOptions
 from zsq_export.calib.base import Effort
 from zsq_export.calib.saved import load_calibration, save_calibration
 from zsq_export.errors import ArtifactError, CalibrationError, PlanError, UsageError
+from zsq_export.execution import covariance
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.pipeline import Conversion, calibrating
 from zsq_export.planning.plan_json import plan_to_json
@@ -138,13 +139,14 @@ def test_another_seed_gives_other_ranges(digits_model: Any, tmp_path: Path) -> N
 
 
 def test_one_calibration_serves_all_targets(digits_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    calibrate = calibrating.calibrate
+    calls, gatherings = [], []
+    calibrate, collect = calibrating.calibrate, covariance.collect_covariances
     monkeypatch.setattr(calibrating, "calibrate", lambda *given: calls.append(given) or calibrate(*given))
+    monkeypatch.setattr(covariance, "collect_covariances", lambda *given: gatherings.append(given) or collect(*given))
     options = CalibrationOptions(calibrator="random")
     artifacts = zsq_export.convert(digits_model.path, targets=TARGETS, output=tmp_path / "out", calibration=options)
     assert [artifact.folder.name for artifact in artifacts] == list(TARGETS)
-    assert len(calls) == 1
+    assert len(calls) == len(gatherings) == 1
 
 
 def test_stopping_after_calibration_and_after_planning_changes_nothing(

@@ -10,7 +10,7 @@ import torch
 from onnx_graphs import model, node, weights
 
 from zsq_export.execution import covariance
-from zsq_export.execution.covariance import collect_covariances, input_length
+from zsq_export.execution.covariance import Covariances, collect_covariances, input_length
 
 RNG = np.random.default_rng(0)
 
@@ -69,3 +69,21 @@ def test_a_mean_far_above_the_deviation_costs_no_precision() -> None:
     x = (1000 + 0.01 * RNG.standard_normal((200, 6))).astype(np.float32)
     found = collect_covariances(graph, {"x": x}, list(graph.graph))["dense"].matrix
     np.testing.assert_allclose(found, expected(x[None].astype(np.float64)), rtol=0.02, atol=1e-7)
+
+
+def test_what_was_gathered_once_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [node("MatMul", ["x", "w"], "y", name="first"), node("MatMul", ["y", "v"], "z", name="second")]
+    graph = model(nodes, {"w": weights(6, 3), "v": weights(3, 2)}, inputs={"x": ("N", 6)}, outputs=["z"])
+    first, second = graph.graph
+    asked: list[list[str | None]] = []
+
+    def watched(model: Any, inputs: Any, nodes: Any) -> Any:
+        asked.append([node.name for node in nodes])
+        return collect_covariances(model, inputs, nodes)
+
+    monkeypatch.setattr(covariance, "collect_covariances", watched)
+    gathered = Covariances(graph, {"x": RNG.standard_normal((50, 6)).astype(np.float32)})
+    alone = gathered.of([first])["first"].matrix
+    both = gathered.of([first, second])
+    assert asked == [["first"], ["second"]]
+    assert both["first"].matrix is alone and both["second"].matrix.shape == (1, 3, 3)

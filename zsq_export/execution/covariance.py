@@ -51,6 +51,22 @@ def input_length(node: ir.Node) -> int | None:
     return None
 
 
+class Covariances:
+    """Of one model on its inputs: gathered when they are first asked for, then kept for every target."""
+
+    def __init__(self, model: ir.Model, inputs: Mapping[str, NDArray[np.float32]]) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._found: dict[str, InputCovariance] = {}
+
+    def of(self, nodes: Sequence[ir.Node]) -> Mapping[str, InputCovariance]:
+        """Node name -> covariance, of at least these nodes; see :func:`collect_covariances`."""
+        missing = [node for node in nodes if str(node.name) not in self._found]
+        if missing:
+            self._found |= collect_covariances(self._model, self._inputs, missing)
+        return self._found
+
+
 def collect_covariances(
     model: ir.Model, inputs: Mapping[str, NDArray[np.float32]], nodes: Sequence[ir.Node], *, batch_size: int = 8
 ) -> dict[str, InputCovariance]:

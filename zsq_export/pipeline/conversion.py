@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zsq_export.backends.options import TargetOptions
 from zsq_export.calib.base import CalibrationResult, Effort
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.options import CalibrationOptions
 from zsq_export.planning.options import PlanOptions
+
+if TYPE_CHECKING:
+    from zsq_export.execution.covariance import Covariances
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and the fraction done (None: unknown)."""
@@ -69,3 +74,10 @@ class Calibrated:
     prepared: PreparedModel
     result: CalibrationResult
     equalized: bool
+
+    @cached_property
+    def covariances(self) -> Covariances:
+        """Of what meets the weights; the targets share them."""
+        from zsq_export.execution.covariance import Covariances
+
+        return Covariances(self.prepared.folded, self.result.inputs)

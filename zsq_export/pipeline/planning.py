@@ -79,6 +79,7 @@ def round_plan(conversion: Conversion, calibrated: Calibrated, plan: Plan, progr
             plan=plan,
             statistics=calibrated.result.statistics,
             inputs=calibrated.result.inputs,
+            covariances=calibrated.covariances,
             seed=conversion.calibration.seed,
             steps=conversion.planning.rounding_steps,
             device=conversion.calibration.device.value,

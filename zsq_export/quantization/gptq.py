@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 DAMPING = 0.1
 """Added to the diagonal, as a share of its mean. Ten times the 0.01 of the paper: the covariance is that of synthetic
 inputs, and what they say of rare directions is not to be trusted."""
 
 _BLOCK = 64
+
+Floats = NDArray[np.float64]
 
 Limits = tuple[int, int] | tuple[NDArray[np.int64], NDArray[np.int64]]
 """Smallest and largest integer: of all rows, or int64 [groups, outputs]."""
@@ -27,9 +27,10 @@ def gptq(
 ) -> NDArray[np.int64]:
     """Integers whose error, weighted by the covariance of the inputs, is small: ``tr((W - sQ) C (W - sQ)^T)``.
 
-    One column is rounded at a time, that of the largest variance first; the columns not yet rounded move so as to
-    make up for its error. Source: Frantar et al., GPTQ, ICLR 2023 (arXiv:2210.17323), algorithm 1 with ordering by
-    variance; the covariance is centred, as the mean error is taken back by bias correction.
+    One column is rounded at a time, that of the largest variance first; each goes where the errors of those before it
+    are best made up for. Source: Frantar et al., GPTQ, ICLR 2023 (arXiv:2210.17323), algorithm 1 with ordering by
+    variance, computed as Babai's nearest plane: the same integers from one Cholesky factor, without an inverse (Chen
+    et al., arXiv:2507.18553). The covariance is centred, as the mean error is taken back by bias correction.
 
     Args:
         weight: float32 [groups, outputs, columns].
@@ -40,46 +41,39 @@ def gptq(
     Returns:
         int64 [groups, outputs, columns], counted from the zero point.
     """
-    second = torch.from_numpy(np.asarray(covariance, dtype=np.float64))
-    order = torch.argsort(second.diagonal(dim1=1, dim2=2), dim=1, descending=True, stable=True)
-    columns = torch.from_numpy(weight.astype(np.float64) / scale[:, :, None].astype(np.float64))
-    columns = torch.gather(columns, 2, order[:, None, :].expand_as(columns))
-    rounded = _round_columns(columns, _compensation(second, order), _tensors(limits))
-    back = torch.argsort(order, dim=1)
-    restored: NDArray[np.int64] = torch.gather(rounded, 2, back[:, None, :].expand_as(rounded)).long().numpy()
-    return restored
+    second = np.asarray(covariance, dtype=np.float64)
+    order = np.argsort(-np.diagonal(second, axis1=1, axis2=2), axis=1, kind="stable")[:, ::-1]
+    columns = weight.astype(np.float64) / scale[:, :, None].astype(np.float64)
+    by_column = np.ascontiguousarray(np.take_along_axis(columns, order[:, None, :], 2).transpose(0, 2, 1))
+    rounded = _rounded_backwards(by_column, _followed(second, order), limits).transpose(0, 2, 1)
+    return np.take_along_axis(rounded, np.argsort(order, axis=1)[:, None, :], 2).astype(np.int64)
 
 
-def _tensors(limits: Limits) -> tuple[Tensor, Tensor]:
-    low, high = (torch.as_tensor(limit, dtype=torch.float64) for limit in limits)
-    return low, high
+def _followed(second: Floats, order: NDArray[np.intp]) -> Floats:
+    """Element [j, k], j > k: how much of the error in column j column k makes up for, once all behind j are rounded.
 
-
-def _compensation(second: Tensor, order: Tensor) -> Tensor:
-    """Upper Cholesky factor of the inverse of the damped, reordered matrix: row j says how columns > j follow j."""
+    The Cholesky factor of the damped matrix, columns in the given order, each divided by its diagonal.
+    """
     size = second.shape[1]
-    level = second.diagonal(dim1=1, dim2=2).mean(dim=1)
-    damped = second + torch.eye(size, dtype=second.dtype) * (DAMPING * level + 1e-12)[:, None, None]
-    rows = torch.gather(damped, 1, order[:, :, None].expand_as(damped))
-    sorted_both = torch.gather(rows, 2, order[:, None, :].expand_as(rows))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(sorted_both))
-    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return factor
+    level = np.diagonal(second, axis1=1, axis2=2).mean(axis=1)
+    damped = second + np.eye(size) * (DAMPING * level + 1e-12)[:, None, None]
+    ordered = np.take_along_axis(np.take_along_axis(damped, order[:, :, None], 1), order[:, None, :], 2)
+    factor = np.linalg.cholesky(ordered)
+    return np.asarray(factor / np.diagonal(factor, axis1=1, axis2=2)[:, None, :])
 
 
-def _round_columns(columns: Tensor, factor: Tensor, limits: tuple[Tensor, Tensor]) -> Tensor:
-    """Block by block, so that most of the work is matrix products."""
-    rounded = torch.empty_like(columns)
-    size = columns.shape[2]
-    for first in range(0, size, _BLOCK):
-        last = min(first + _BLOCK, size)
-        block, local = columns[:, :, first:last], factor[:, first:last, first:last]
-        errors = torch.empty_like(block)
-        for index in range(last - first):
-            column = block[:, :, index]
-            nearest = torch.minimum(torch.maximum(column.round(), limits[0]), limits[1])
-            rounded[:, :, first + index] = nearest
-            errors[:, :, index] = (column - nearest) / local[:, index, index, None]
-            block[:, :, index + 1 :] -= errors[:, :, index, None] * local[:, index, None, index + 1 :]
-        columns[:, :, last:] -= errors @ factor[:, first:last, last:]
+def _rounded_backwards(columns: Floats, followed: Floats, limits: Limits) -> Floats:
+    """Integers as float64 [groups, columns, outputs], from the last column to the first.
+
+    Block by block, so that most of the work is matrix products.
+    """
+    rounded, errors = np.empty_like(columns), np.empty_like(columns)
+    for last in range(columns.shape[1], 0, -_BLOCK):
+        first = max(0, last - _BLOCK)
+        targets = columns[:, first:last] + followed[:, last:, first:last].transpose(0, 2, 1) @ errors[:, last:]
+        for index in range(last - 1, first - 1, -1):
+            made_up = followed[:, None, index + 1 : last, index] @ errors[:, index + 1 : last]
+            target = targets[:, index - first] + made_up[:, 0]
+            rounded[:, index] = np.clip(np.rint(target), *limits)
+            errors[:, index] = columns[:, index] - rounded[:, index]
     return rounded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from zsq_export.planning.plan import Plan
 from zsq_export.quantization.statistics import TensorStatistics
+
+if TYPE_CHECKING:
+    from zsq_export.execution.covariance import Covariances
 
 Integers = Mapping[str, NDArray[np.integer[Any]]]
 """Weight tensor -> integers of its shape, in the type of ``quantization.linear.container``."""
@@ -30,6 +33,7 @@ class RoundingRequest:
         plan: the target's placement with its ranges.
         statistics: of the folded model's tensors, as they were calibrated; may be empty.
         inputs: synthetic inputs, graph input -> float32 [samples, ...]; may be empty.
+        covariances: of the model on the inputs, if other roundings share them; None: gathered anew.
         seed: of every random choice.
         steps: of gradient descent per block; None: the method's default.
         device: "cpu" or "cuda".
@@ -40,6 +44,7 @@ class RoundingRequest:
     plan: Plan
     statistics: Mapping[str, TensorStatistics] = field(default_factory=dict)
     inputs: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    covariances: Covariances | None = None
     seed: int = 0
     steps: int | None = None
     device: str = "cpu"

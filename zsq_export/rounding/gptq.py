@@ -46,10 +46,11 @@ class GptqRounding:
         Raises:
             ModelError: the model cannot be run.
         """
-        from zsq_export.execution.covariance import collect_covariances
+        from zsq_export.execution.covariance import Covariances
 
         jobs = _jobs(request)
-        found = collect_covariances(request.model, request.inputs, [job.node for job in jobs])
+        covariances = request.covariances or Covariances(request.model, request.inputs)
+        found = covariances.of([job.node for job in jobs])
         integers = {job.item.tensor: _rounded(job, found[str(job.node.name)].matrix) for job in jobs}
         return with_corrected_biases(request, integers)
 
