@@ -112,8 +112,8 @@ SPECS = {
 
 def assets_dir() -> Path:
     """Folder of the evaluation assets: ZSQ_ASSETS, else ../shared/assets beside the repository."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "assets"
-    folder = Path(os.environ.get("ZSQ_ASSETS") or default).resolve()
+    beside = Path(__file__).resolve().parent / "../../../shared/assets"
+    folder = Path(os.environ.get("ZSQ_ASSETS") or beside).resolve()
     if not (folder / "assets.py").is_file():
         raise SystemExit(f"no evaluation assets in {folder}; set ZSQ_ASSETS")
     return folder
