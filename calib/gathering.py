@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Provenance, SyntheticInputs
 from zsq_export.calib.bn_inversion.evidence import with_extremes
+from zsq_export.calib.score_margin import score_margin
 from zsq_export.calib.starting_point import StartingPoint
 from zsq_export.calib.tails import widen_tails
 from zsq_export.execution.collect import collect_statistics
@@ -58,8 +59,9 @@ def gathered(
         seen = collect_statistics(model.folded, {starts[0].input_name: sure.inputs}, tensors=behind)
         statistics = with_extremes(model, statistics, seen)
     margin = max(start.tail_margin for start in starts)
+    known = {start.input_name: start.value_range for start in starts}
     return CalibrationResult(
-        statistics=widen_tails(model, statistics, {start.input_name: start.value_range for start in starts}, margin),
+        statistics=widen_tails(model, statistics, known, margin, score_margin(model, sure=sure is not None)),
         inputs=inputs,
         preprocessing=next((start.preprocessing for start in starts if start.preprocessing), None),
         provenance=Provenance(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
+from zsq_export.calib.score_margin import ScoreMargin
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.graph.topology import constant_scalar, is_op
 from zsq_export.quantization.statistics import TensorStatistics
@@ -38,6 +39,7 @@ def widen_tails(
     statistics: Mapping[str, TensorStatistics],
     inputs: Mapping[str, Interval | None],
     margin: float = TAIL_MARGIN,
+    scores: ScoreMargin | None = None,
 ) -> dict[str, TensorStatistics]:
     """Moves minimum and maximum outwards, never beyond what the op that makes the tensor can give.
 
@@ -46,26 +48,28 @@ def widen_tails(
         statistics: as seen on synthetic inputs.
         inputs: graph input -> its value range where that is known; it becomes the input's range.
         margin: share of each extreme.
+        scores: what class scores get above, if that is more.
 
     Returns:
         The same with other extremes.
     """
     bounds = _bounds(model.folded)
+    higher = scores or ScoreMargin()
     known = {name: interval for name, interval in inputs.items() if interval is not None}
     return {
         name: replace(seen, minimum=known[name][0], maximum=known[name][1])
         if name in known
-        else _widened(seen, bounds.get(name, UNBOUNDED), 1.0 + margin)
+        else _widened(seen, bounds.get(name, UNBOUNDED), 1.0 + margin, 1.0 + higher.above(name, margin))
         for name, seen in statistics.items()
     }
 
 
-def _widened(seen: TensorStatistics, bounds: Interval, factor: float) -> TensorStatistics:
+def _widened(seen: TensorStatistics, bounds: Interval, below: float, above: float) -> TensorStatistics:
     low, high = min(bounds[0], seen.minimum), max(bounds[1], seen.maximum)
     return replace(
         seen,
-        minimum=float(max(low, min(seen.minimum * factor, seen.minimum))),
-        maximum=float(min(high, max(seen.maximum * factor, seen.maximum))),
+        minimum=float(max(low, min(seen.minimum * below, seen.minimum))),
+        maximum=float(min(high, max(seen.maximum * above, seen.maximum))),
     )
 
 

@@ -20,6 +20,7 @@ from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort
 from zsq_export.calib.bn_inversion.evidence import behind_all
 from zsq_export.calib.evidence import EvidenceCalibrator, border, normalisations
 from zsq_export.calib.prior.calibrator import PriorCalibrator
+from zsq_export.calib.score_margin import SURE_MARGIN, UNSURE_MARGIN
 from zsq_export.errors import CalibrationError
 from zsq_export.execution.collect import collect_statistics
 from zsq_export.graph.prepare import prepare_model
@@ -63,9 +64,10 @@ def test_the_scores_reach_as_far_as_on_real_data_and_nothing_before_the_last_nor
     pixels, _ = digit_pixels()
     real = collect_statistics(layered.folded, {"x": to_inputs(pixels[TRAIN_SAMPLES:])})["logits"]
     prior = PriorCalibrator().calibrate(layered, CalibrationRequest())
-    spans = [s.maximum - s.minimum for s in (made.statistics["logits"], prior.statistics["logits"])]
-    assert spans[0] >= spans[1]
-    assert 0.85 < spans[0] / (real.maximum - real.minimum) < 1.6
+    evident, plain = made.statistics["logits"], prior.statistics["logits"]
+    assert evident.maximum / (1 + SURE_MARGIN) >= plain.maximum / (1 + UNSURE_MARGIN)
+    assert evident.minimum <= plain.minimum
+    assert 0.85 < (evident.maximum - evident.minimum) / (real.maximum - real.minimum) < 1.6
     behind = set(behind_all(layered, border(layered)))
     assert {"logits"} <= behind and len(behind) <= 3
     for name in set(made.statistics) - behind:

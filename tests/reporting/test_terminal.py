@@ -42,6 +42,13 @@ def test_every_figure_on_synthetic_inputs_is_marked() -> None:
     assert not any("real data" in line for line in lines if line.startswith(("│", "Latency", "Worst")))
 
 
+def test_a_figure_that_was_predicted_is_told_from_those_that_were_measured() -> None:
+    synthetic = printed(make_report(InputOrigin.SYNTHETIC, Gates(min_agreement=98)))
+    real = printed(make_report(InputOrigin.REAL, Gates(min_agreement=98)))
+    assert "98.10 % (predicted)" in synthetic and "98.50 ± 0.60 %" in synthetic
+    assert "98.50 %" in real and "(predicted)" not in real
+
+
 def test_parts_that_were_not_measured_are_left_out() -> None:
     text = printed(replace(make_report(), latency=None, layers=None, accuracy=None, findings=()))
     assert "Latency" not in text and "Worst layers" not in text and "97.20" not in text

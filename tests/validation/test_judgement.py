@@ -73,8 +73,9 @@ def test_on_synthetic_inputs_the_estimate_for_real_data_counts() -> None:
     report = make_report(InputOrigin.SYNTHETIC)
     (result,) = evaluate_gates(Gates(min_agreement=98.1), report)
     assert result.passed and result.measured == 98.1 and "estimated for real data" in result.reason
+    assert result.predicted and not evaluate_gates(Gates(min_speedup=1.0), report)[0].predicted
     (real,) = evaluate_gates(Gates(min_agreement=98.5), make_report(InputOrigin.REAL))
-    assert real.passed and real.measured == 98.5
+    assert real.passed and real.measured == 98.5 and not real.predicted
 
 
 def test_a_device_that_is_far_from_what_convert_saw_is_not_excused_by_the_estimate() -> None:

@@ -77,6 +77,9 @@ def _summary(report: ValidationReport) -> _Content:
     rows = [*_metric_rows(report), *_accuracy_rows(report)]
     for output in report.outputs:
         rows += _output_rows(output)
+    if report.estimate is not None:
+        expected = f"{report.estimate.percent:.1f} % ({report.estimate.low:.1f} to {report.estimate.high:.1f})"
+        rows.append(("agreement to be expected", expected, "", "predicted"))
     rows.append(("multiply-accumulates in int8", share(report.executed.int8_mac_share), "", ""))
     rows.append(("size", f"{size(report.float_bytes)} → {size(report.quantized_bytes)}", "", ""))
     return ("Quantized against float", ("figure", "value", "n", "inputs"), rows)
@@ -146,9 +149,9 @@ def _gates(report: ValidationReport) -> _Content:
         (
             gate.name,
             f"{gate.limit:g} {gate.unit}",
-            "–" if gate.measured is None else f"{gate.measured:.2f} {gate.unit}",
+            "–" if gate.measured is None else f"{gate.measured:.2f} {gate.unit}" + " (predicted)" * gate.predicted,
             "passed" if gate.passed else "FAILED",
         )
         for gate in report.gates
     ]
-    return ("Gates", ("gate", "limit", "measured", "result"), rows)
+    return ("Gates", ("gate", "limit", "figure", "result"), rows)

@@ -64,7 +64,10 @@ def _evaluate(rule: _Rule, limit: float, report: ValidationReport) -> GateResult
     verdict = "passed" if passed else "failed"
     measured = f"{figure:.2f} {unit}" if unit else f"{figure:.4g}"
     reason = f"gate {rule.name} {verdict}: {measured}, {bound} {limit:g} wanted{_mark(rule, report)}"
-    return GateResult(name=rule.name, limit=limit, measured=figure, unit=unit, passed=passed, reason=reason)
+    predicted = rule.name == _AGREEMENT and _is_estimated(report)
+    return GateResult(
+        name=rule.name, limit=limit, measured=figure, unit=unit, passed=passed, reason=reason, predicted=predicted
+    )
 
 
 def _is_estimated(report: ValidationReport) -> bool:

@@ -42,6 +42,7 @@ class GateResult:
         unit: of both.
         passed: False, too, where it could not be measured.
         reason: one sentence for people.
+        predicted: ``measured`` is what is to be expected on real data, not what was seen on these inputs.
     """
 
     name: str
@@ -50,6 +51,7 @@ class GateResult:
     unit: str
     passed: bool
     reason: str
+    predicted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
