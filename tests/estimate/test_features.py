@@ -50,6 +50,15 @@ def test_outputs_without_classes_count_close_values() -> None:
     assert found.agreement == pytest.approx(0.75, abs=0.06) and not found.classes
 
 
+def test_one_faint_sample_does_not_pull_the_usual_share_down() -> None:
+    pictures = RNG.normal(0.0, 1.0, (10, 1, 20, 20)).astype(np.float32)
+    pictures[3] *= np.float32(0.01)
+    noise = RNG.normal(0.0, 0.005, pictures.shape).astype(np.float32)
+    found = set_features(pictures, pictures + noise)
+    assert found.usual == pytest.approx(1.0) and found.agreement == pytest.approx(0.9, abs=0.02)
+    assert set_features(SCORES, noisy(0.5)).usual == set_features(SCORES, noisy(0.5)).agreement
+
+
 def test_a_constant_output_has_no_direction() -> None:
     flat = np.ones((3, 10), np.float32)
     assert set_features(flat, flat).angle == pytest.approx(np.pi / 2)
@@ -57,7 +66,7 @@ def test_a_constant_output_has_no_direction() -> None:
 
 def with_classes(pairs: list[tuple[int, int]]) -> SetFeatures:
     same = sum(first == second for first, second in pairs) / len(pairs)
-    return SetFeatures(samples=len(pairs), agreement=same, angle=0.1, sqnr_db=20.0, classes=tuple(pairs))
+    return SetFeatures(samples=len(pairs), agreement=same, angle=0.1, sqnr_db=20.0, usual=same, classes=tuple(pairs))
 
 
 def test_kappa_does_not_count_what_a_constant_answer_gets_right() -> None:

@@ -20,7 +20,8 @@ def features(agreement: float, angle: float, sqnr_db: float = 28.0, samples: int
     """Ten classes, as often as each other."""
     flipped = round((1 - agreement) * samples)
     pairs = tuple((i % 10, (i + (i < flipped)) % 10) for i in range(samples))
-    return SetFeatures(samples=samples, agreement=1 - flipped / samples, angle=angle, sqnr_db=sqnr_db, classes=pairs)
+    share = 1 - flipped / samples
+    return SetFeatures(samples=samples, agreement=share, angle=angle, sqnr_db=sqnr_db, usual=share, classes=pairs)
 
 
 GOOD = features(0.97, 0.04)

@@ -32,6 +32,11 @@ WEIGHT_OF_NONE = 20.0
 RIDGE = 1e-3
 HUBER = 0.5
 """Residuals above this count less."""
+LEVELS = np.arange(90.0, 99.95, 0.05)
+"""Percent; what is tried for models that follow the float one."""
+INSENSITIVE = 1.5
+"""Points by which the level may be wrong for nothing, as in Vapnik's support vector regression: it is to lie in the
+middle of what such models have, near as many as can be, and not where most crowd."""
 COVERAGE = 0.95
 """Wanted of the widths, so that 90 % is left on models that were not seen."""
 NARROWEST = 0.15
@@ -53,12 +58,32 @@ def fit(rows: Sequence[Row]) -> Fit:
     """By least squares that outliers do not drag; widths are set later. Outputs without classes need none of it."""
     used = [row for row in rows if row.evidence.kind is AgreementKind.TOP1]
     near = [row for row in used if row.evidence.angle < FAR]
-    level = _robust(np.ones((len(near), 1)), [target(row) for row in near])[0] if near else 0.0
     flips = [(1 - share_of(target(row))) / row.evidence.angle for row in near]
     *values, slope = _line([row for row in used if row.evidence.angle >= FAR])
-    return Fit(level=level, per_radian=float(np.median(flips)) if flips else 0.0, knots=KNOTS, values=tuple(values),
-               slope=slope, half_widths=(1.0, 1.0), coverage=0.0, cells=len(rows),
-               models=len(_models(rows)))  # fmt: skip
+    return Fit(
+        level=_level(near),
+        per_radian=float(np.median(flips)) if flips else 0.0,
+        knots=KNOTS,
+        values=tuple(values),
+        slope=slope,
+        half_widths=(1.0, 1.0),
+        coverage=0.0,
+        cells=len(rows),
+        models=len(_models(rows)),
+    )
+
+
+def _level(near: Sequence[Row]) -> float:
+    """Probit of the share beyond chance with the smallest mean error, as far as errors count."""
+    if not near:
+        return 0.0
+    real = np.array([row.real for row in near])
+    losses = []
+    for level in LEVELS:
+        found = np.array([percent(row.evidence, probit(level / 100)) for row in near])
+        losses.append(np.maximum(0.0, np.abs(found - real) - INSENSITIVE).mean())
+    best = LEVELS[np.array(losses) <= min(losses) + 1e-9]
+    return probit(float(np.median(best)) / 100)
 
 
 def target(row: Row) -> float:

@@ -20,7 +20,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -48,8 +48,19 @@ class Job:
     """One process: a calibration, or the held-out sets and float outputs of a network, or a cell."""
 
     network: str
+    seed: int
     calibrator: str | None = None
     target: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which cells are measured; ``auto`` is calibrated in any case, as it tells the input convention."""
+
+    seeds: tuple[int, ...]
+    networks: tuple[str, ...]
+    calibrators: tuple[str, ...]
+    targets: tuple[str, ...]
 
 
 def stage(folder: Path) -> None:
@@ -69,9 +80,10 @@ def stage(folder: Path) -> None:
     subprocess.run(command, check=True)
 
 
-def run(work: Path, seed: int, jobs: int, deadline: float) -> None:
+def run(work: Path, wanted: Wanted, jobs: int, deadline: float) -> None:
     """Every missing cell, the slow networks first, each process on a core of its own."""
-    started, left = time.monotonic(), _all_jobs()
+    started, left = time.monotonic(), _all_jobs(wanted)
+    total = len(left)
     done: set[Job] = set()
     running: dict[Future[None], Job] = {}
     context = multiprocessing.get_context("forkserver")
@@ -82,7 +94,7 @@ def run(work: Path, seed: int, jobs: int, deadline: float) -> None:
 
     def process(job: Job) -> None:
         core = cores.get()
-        child = context.Process(target=_work, args=(job, work, seed, core))
+        child = context.Process(target=_work, args=(job, work, core))
         child.start()
         child.join(max(0.0, started + deadline + GRACE - time.monotonic()))
         child.kill()
@@ -105,35 +117,40 @@ def run(work: Path, seed: int, jobs: int, deadline: float) -> None:
                 failure = finished.exception()
                 done |= set() if failure else {job}
                 print(f"{time.monotonic() - started:6.1f} s {job} {failure or ''}", file=sys.stderr, flush=True)
-    print(f"{len(left)} of {len(_all_jobs())} not reached", file=sys.stderr)
+    print(f"{len(left)} of {total} not reached", file=sys.stderr)
 
 
-def _all_jobs() -> list[Job]:
-    from estimate_cells import CALIBRATORS, FILES, TARGETS
-
-    names = sorted((Path(file).stem for file in FILES), key=lambda name: (name not in SLOWEST, name))
+def _all_jobs(wanted: Wanted) -> list[Job]:
+    """What everything else needs first; of the cells those of slow networks."""
+    names = sorted(wanted.networks)
     names.sort(key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
-    jobs = [Job(network=name, calibrator=calibrator) for calibrator in CALIBRATORS for name in names]
-    sets = [Job(network=name) for name in names]
-    cells = [Job(network=name, calibrator=calibrator, target=target)
-             for name in names for calibrator in CALIBRATORS for target in TARGETS]  # fmt: skip
-    return [*jobs[: len(names)], *sets, *cells[: 9 * len(SLOWEST)], *jobs[len(names) :], *cells[9 * len(SLOWEST) :]]
+    each = [(name, seed) for name in names for seed in wanted.seeds]
+    first = [Job(network=name, seed=seed, calibrator="auto") for name, seed in each]
+    sets = [Job(network=name, seed=seed) for name, seed in each]
+    others = [Job(network=name, seed=seed, calibrator=calibrator)
+              for name, seed in each for calibrator in wanted.calibrators if calibrator != "auto"]  # fmt: skip
+    cells = [Job(network=name, seed=seed, calibrator=calibrator, target=target)
+             for name, seed in each for calibrator in wanted.calibrators for target in wanted.targets]  # fmt: skip
+    slow = [job for job in cells if job.network in SLOWEST]
+    return [*first, *sets, *others, *slow, *(job for job in cells if job not in slow)]
 
 
 def _needs(job: Job) -> tuple[Job, ...]:
+    sets = Job(network=job.network, seed=job.seed)
     if job.target is not None:
-        return Job(network=job.network), Job(network=job.network, calibrator=job.calibrator)
-    return () if job.calibrator else (Job(network=job.network, calibrator="auto"),)
+        return sets, replace(sets, calibrator=job.calibrator)
+    return () if job.calibrator else (replace(sets, calibrator="auto"),)
 
 
-def _work(job: Job, work: Path, seed: int, core: int) -> None:
+def _work(job: Job, work: Path, core: int) -> None:
     os.sched_setaffinity(0, {core})
     import estimate_cells as cells
     import torch
 
     torch.set_num_threads(1)
     file = next(file for file in cells.FILES if Path(file).stem == job.network)
-    cell = cells.Cell(file=file, calibrator=job.calibrator or "auto", target=job.target or cells.TARGETS[0], seed=seed)
+    calibrator, target = job.calibrator or "auto", job.target or cells.TARGETS[0]
+    cell = cells.Cell(file=file, calibrator=calibrator, target=target, seed=job.seed)
     if job.target is not None:
         cells.collect(cell, work)
         shutil.rmtree(work / "artifacts" / cell.key, ignore_errors=True)
@@ -143,10 +160,10 @@ def _work(job: Job, work: Path, seed: int, core: int) -> None:
         cells.inputs_of(cell, work)
 
 
-def pack(work: Path, out: Path, seed: int) -> None:
+def pack(work: Path, out: Path) -> None:
     """The outputs of all cells that are there, in archives of about ``PIECE`` bytes."""
     out.mkdir(parents=True, exist_ok=True)
-    for number, names in enumerate(_pieces(work, out, seed)):
+    for number, names in enumerate(_pieces(work)):
         with tarfile.open(out / f"cells.{number}.tgz", "w:gz", compresslevel=1) as archive:
             for name, content in names:
                 entry = tarfile.TarInfo(name)
@@ -154,9 +171,9 @@ def pack(work: Path, out: Path, seed: int) -> None:
                 archive.addfile(entry, io.BytesIO(content))
 
 
-def _pieces(work: Path, out: Path, seed: int) -> Iterator[list[tuple[str, bytes]]]:
+def _pieces(work: Path) -> Iterator[list[tuple[str, bytes]]]:
     piece: list[tuple[str, bytes]] = []
-    for path in sorted(work.glob(f"*.{seed}*.npz")):
+    for path in sorted(work.glob("*.npz")):
         if path.name.endswith((".cal.npz", ".sets.npz", ".tmp.npz")):
             continue
         with np.load(path) as arrays:
@@ -181,12 +198,25 @@ def _thinned(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return rounded
 
 
+def _wanted(options: argparse.Namespace) -> Wanted:
+    from estimate_cells import CALIBRATORS, FILES, TARGETS
+
+    return Wanted(
+        seeds=tuple(options.seed or [1]),
+        networks=tuple(options.network or [Path(file).stem for file in FILES]),
+        calibrators=tuple(options.calibrator or CALIBRATORS),
+        targets=tuple(options.target or TARGETS),
+    )
+
+
 def main() -> int:
     """Stages, or runs and packs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("stage", "run"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seed", type=int, default=1)
+    for option in ("--network", "--calibrator", "--target"):
+        parser.add_argument(option, action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("--seed", type=int, action="append", default=[], help="default: 1")
     parser.add_argument("--jobs", type=int, default=14)
     parser.add_argument("--deadline", type=float, default=400.0, help="seconds after which nothing is started")
     parser.add_argument("--work", type=Path, default=Path("build/bench/estimate"))
@@ -205,9 +235,9 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     options.work.mkdir(parents=True, exist_ok=True)
     try:
-        run(options.work, options.seed, options.jobs, options.deadline)
+        run(options.work, _wanted(options), options.jobs, options.deadline)
     finally:
-        pack(options.work, options.out, options.seed)
+        pack(options.work, options.out)
     return 0
 
 

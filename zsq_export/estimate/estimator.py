@@ -67,7 +67,7 @@ class Estimator:
         first = self.sets[0].name
         floats = [name for name, array in self._exact[first].items() if np.issubdtype(array.dtype, np.floating)]
         names = floats or list(self._exact[first])
-        worst = min(names, key=lambda name: self._features(first, name, found[first][name]).agreement)
+        worst = min(names, key=lambda name: self._features(first, name, found[first][name]).usual)
         return AgreementKind.VALUES, worst
 
     def _classes(self) -> str | None:

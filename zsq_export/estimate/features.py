@@ -16,6 +16,11 @@ FloatArray = NDArray[np.float32]
 SMALLEST_ANGLE = 1e-4
 """Radians; two outputs that are this close are taken to be equal."""
 
+TRIMMED = 0.2
+"""Share of the samples left out at either end of the shares of close values, the usual part (Wilcox 2012). Those are
+counted against the spread of the sample, so that one faint picture of a few dozen can halve its share: the plain mean
+moved by 3 points from seed to seed, and lay 2.6 below that of 158 photographs where 120 were drawn (ESPCN)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SetFeatures:
@@ -26,6 +31,7 @@ class SetFeatures:
         agreement: share of samples, or of values, that agree, 0..1.
         angle: root mean square of the angle between the centred outputs of the two models, radians.
         sqnr_db: of the outputs.
+        usual: share of a usual sample's values that agree; the agreement where there are classes.
         classes: top class of each sample in the float model and in the quantized one; empty where there are none.
     """
 
@@ -33,6 +39,7 @@ class SetFeatures:
     agreement: float
     angle: float
     sqnr_db: float
+    usual: float
     classes: tuple[tuple[int, int], ...] = ()
 
 
@@ -46,11 +53,12 @@ def set_features(reference: FloatArray, other: FloatArray) -> SetFeatures:
     scores = class_scores(reference)
     pairs: tuple[tuple[int, int], ...] = ()
     if scores is None:
-        agreement = float(close_values(reference, other).mean())
+        shares = close_values(reference, other)
+        agreement, usual = float(shares.mean()), trimmed_mean(shares)
     else:
         tops = (top_class(array).tolist() for array in (scores, other.reshape(scores.shape)))
         pairs = tuple(zip(*tops, strict=True))
-        agreement = float(np.mean([first == second for first, second in pairs]))
+        agreement = usual = float(np.mean([first == second for first, second in pairs]))
     exact = reference.reshape(len(reference), -1).astype(np.float64)
     found = other.reshape(exact.shape).astype(np.float64)
     return SetFeatures(
@@ -58,8 +66,19 @@ def set_features(reference: FloatArray, other: FloatArray) -> SetFeatures:
         agreement=agreement,
         angle=_angle(exact, found),
         sqnr_db=_decibels(float(np.sum(exact**2)), float(np.sum((exact - found) ** 2))),
+        usual=usual,
         classes=pairs,
     )
+
+
+def trimmed_mean(shares: NDArray[np.float64]) -> float:
+    """Mean without the largest and the smallest fifth.
+
+    Args:
+        shares: [samples], at least one.
+    """
+    cut = int(TRIMMED * len(shares))
+    return float(np.sort(shares)[cut : len(shares) - cut].mean())
 
 
 @dataclass(frozen=True, kw_only=True)

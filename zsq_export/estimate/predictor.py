@@ -61,7 +61,7 @@ class Evidence:
     def seen(self) -> float:
         """Share that the prediction starts from: beyond chance where there are classes, and enough of them."""
         if self.kind is AgreementKind.VALUES or self.kappa.chance >= _ONE_CLASS:
-            return sum(seen.agreement for seen in self.natural) / len(self.natural)
+            return sum(seen.usual for seen in self.natural) / len(self.natural)
         return self.kappa.value
 
     @property
