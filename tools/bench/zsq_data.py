@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Inputs = NDArray[np.float32]
 
+DRAWS = 3
+"""Choices of real inputs."""
+
 
 class Kind(StrEnum):
     """What a classifier sees."""
@@ -90,24 +93,24 @@ def test_data(item: Subject) -> tuple[Inputs, NDArray[np.int64]]:
     return assets.nchw(pixels, assets.MODELS[item.file][0]), labels
 
 
-def real_inputs(item: Subject, samples: int) -> Inputs:
-    """Real inputs for the baseline: training pictures spread evenly over the file.
+def real_inputs(item: Subject, samples: int, draw: int = 0) -> Inputs:
+    """Real inputs for the baseline: training pictures spread evenly over the file, others for each of ``DRAWS``.
 
     Of speech there are no others than the test data, a part of which is taken: its baseline is flattered.
     """
     if item.kind is Kind.SPEECH:
         features, _ = _speech()
-        return features[spread(samples, len(features))]
+        return features[spread(samples, len(features), draw)]
     assets = networks.assets()
     names = {Kind.CIFAR: "train4000", Kind.IMAGENET: "train1000"}
     pixels, _ = _pixels(item.kind, names[item.kind])
-    found: Inputs = assets.nchw(pixels[spread(samples, len(pixels))], assets.MODELS[item.file][0])
+    found: Inputs = assets.nchw(pixels[spread(samples, len(pixels), draw)], assets.MODELS[item.file][0])
     return found
 
 
-def spread(samples: int, available: int) -> NDArray[np.int64]:
-    """Indices spread evenly."""
-    return np.arange(samples) * available // samples
+def spread(samples: int, available: int, draw: int = 0) -> NDArray[np.int64]:
+    """Indices spread evenly; no two draws share one where there are enough for all of them."""
+    return (np.arange(samples) * available + draw % DRAWS * available // DRAWS) // samples
 
 
 def _speech() -> tuple[Inputs, NDArray[np.int64]]:

@@ -8,6 +8,7 @@ from zsq_export.graph.topology import node_by_name
 from zsq_export.planning.plan import Role
 from zsq_export.quantization.dtypes import FULL_WIDTH
 from zsq_export.rounding.adaround.settings import AdaroundSettings
+from zsq_export.rounding.adaround.sharing import step_keys
 from zsq_export.rounding.base import Rounded, RoundingRequest
 from zsq_export.rounding.gptq import GptqRounding
 
@@ -52,7 +53,9 @@ class AdaroundRounding:
         inputs = {name: torch.from_numpy(array) for name, array in request.inputs.items()}
         weighted = {use.node for item in request.plan.tensors if item.role is Role.WEIGHT for use in item.uses}
         segments = executor.segments(weighted, inputs)
-        simulation = simulate(executor, start.plan, settings.reach, start.integers)
+        simulation = simulate(
+            executor, start.plan, settings.reach, start.integers, step_keys(request.model, start.plan)
+        )
         with torch.random.fork_rng():
             torch.manual_seed(request.seed)
             reconstruct(executor, simulation, start.plan, segments, inputs, settings,

@@ -19,6 +19,7 @@ from zsq_export.quantization.linear import container
 from zsq_export.quantization.qparams import QParams
 from zsq_export.quantization.ranges import as_scale
 from zsq_export.rounding.adaround.learned import BiasShift, LearnedStep, MaskPool, RoundedWeight, along
+from zsq_export.rounding.adaround.sharing import StepKey
 from zsq_export.rounding.base import Integers, Rounded
 
 _WEIGHT_SLOT, _BIAS_SLOT = 1, 2
@@ -41,14 +42,16 @@ class Simulation:
 
     Attributes:
         weights: of fewer than 8 bits, by tensor name.
-        steps: by the qparams that tensors share: one group, one step.
+        keys: tensor -> key of its step.
+        steps: of the activations; tensors that must share a scale share a step.
         biases: by node.
         patches: for every slot that the plan names.
         mode: see there.
     """
 
     weights: dict[str, RoundedWeight] = field(default_factory=dict)
-    steps: dict[QParams, LearnedStep] = field(default_factory=dict)
+    keys: dict[str, StepKey] = field(default_factory=dict)
+    steps: dict[StepKey, LearnedStep] = field(default_factory=dict)
     biases: dict[str, BiasShift] = field(default_factory=dict)
     patches: dict[tuple[str, int], Patch] = field(default_factory=dict)
     mode: Mode = field(default_factory=Mode)
@@ -61,10 +64,10 @@ class Simulation:
             if item.tensor in self.weights and any(use.node in nodes for use in item.uses)
         }
 
-    def learned_steps(self, plan: Plan, nodes: set[str]) -> dict[QParams, LearnedStep]:
+    def learned_steps(self, plan: Plan, nodes: set[str]) -> dict[StepKey, LearnedStep]:
         """Steps of fewer than 8 bits that a segment's nodes read."""
         return {
-            item.qparams: self.steps[item.qparams]
+            self.keys[item.tensor]: self.steps[self.keys[item.tensor]]
             for item in plan.tensors
             if item.role is Role.ACTIVATION and item.qparams.width < FULL_WIDTH
             if any(use.node in nodes for use in item.uses)
@@ -88,8 +91,8 @@ class Simulation:
         scales = item.qparams.scale
         if item.tensor in self.weights and item.role is Role.WEIGHT:
             scales = self.weights[item.tensor].scales()
-        elif item.qparams in self.steps and item.role is not Role.BIAS:
-            scales = (float(self.steps[item.qparams].scale().detach()),)
+        elif self.keys[item.tensor] in self.steps and item.role is not Role.BIAS:
+            scales = (float(self.steps[self.keys[item.tensor]].scale().detach()),)
         return replace(item, qparams=replace(item.qparams, scale=tuple(as_scale(s) for s in scales)))
 
     def _corrections(self, plan: Plan) -> tuple[BiasCorrection, ...]:
@@ -99,17 +102,19 @@ class Simulation:
         return tuple(BiasCorrection(node=node, delta=tuple(map(float, delta))) for node, delta in given.items())
 
 
-def simulate(executor: SegmentedExecutor, plan: Plan, reach: float, starts: Integers) -> Simulation:
+def simulate(
+    executor: SegmentedExecutor, plan: Plan, reach: float, starts: Integers, keys: dict[str, StepKey]
+) -> Simulation:
     """Makes the patches of a plan.
 
     Weights of 8 bits and more are rounded to the nearest and stay so. Biases of nodes whose weight is learned are
     learned, too; the plan's corrections of the others are applied. A rounding may leave its value by ``reach`` steps
     more than to the nearest integer.
     """
-    made = Simulation()
+    made = Simulation(keys=keys)
     for item in plan.tensors:
         if item.role is Role.ACTIVATION:
-            step = made.steps.setdefault(item.qparams, LearnedStep(item.qparams, executor.device))
+            step = made.steps.setdefault(keys[item.tensor], LearnedStep(item.qparams, executor.device))
             made.patches.update({(use.node, use.input_index): _activation(step, made.mode) for use in item.uses})
         elif item.role is Role.WEIGHT:
             _add_weight(made, executor, item, reach, starts.get(item.tensor))
