@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
@@ -12,20 +11,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from zsq_export.backends.options import TargetOptions
+from zsq_export.backends.options import FloatPrecision, TargetOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.schemes import Scheme
 from zsq_export.planning.table import PlacementTable
 
 Arrays = Mapping[str, NDArray[np.float32]]
-
-
-class FloatPrecision(StrEnum):
-    """A floating-point precision that a device can run a model in."""
-
-    F32 = "f32"
-    BF16 = "bf16"
-    F16 = "f16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +165,10 @@ class Backend(Protocol):
         Raises:
             TargetUnavailableError: no runtime, or the device refuses.
         """
+        ...
+
+    def rest_precisions(self) -> tuple[FloatPrecision, ...]:
+        """Precisions of this device that can be chosen for what a plan leaves in float; () where there is no choice."""
         ...
 
     def float_precisions(self) -> tuple[FloatPrecision, ...]:

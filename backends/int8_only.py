@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from zsq_export.backends.options import TargetOptions, configure
+from zsq_export.backends.options import FloatPrecision, TargetOptions, configure
 from zsq_export.planning.schemes import Scheme
 
 
@@ -24,3 +24,7 @@ class Int8Only:
         """
         configure(options, self.options, target=self.name, schemes=self.schemes)
         return self
+
+    def rest_precisions(self) -> tuple[FloatPrecision, ...]:
+        """Nothing to choose."""
+        return ()

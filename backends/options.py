@@ -29,6 +29,14 @@ class IoType(StrEnum):
     INT8 = "int8"
 
 
+class FloatPrecision(StrEnum):
+    """A floating-point precision that a device can run a model in."""
+
+    F32 = "f32"
+    BF16 = "bf16"
+    F16 = "f16"
+
+
 class IoLayout(StrEnum):
     """Order of the axes of the lowered file's picture inputs and outputs."""
 
@@ -62,6 +70,7 @@ class TargetOptions:
         profile: kind of device.
         io: element type of inputs and outputs.
         layout: order of the axes of inputs and outputs.
+        float_precision: of what the plan leaves in float, where the device has it.
         shapes: of inputs with open sides.
         workspace_mib: scratch memory that an engine may use on the device, in MiB.
         timing_cache: file with kernel timings of earlier builds, read and written.
@@ -74,6 +83,7 @@ class TargetOptions:
     profile: Profile | None = None
     io: IoType | None = None
     layout: IoLayout | None = None
+    float_precision: FloatPrecision | None = None
     shapes: ShapeRanges | None = None
     workspace_mib: int | None = None
     timing_cache: Path | None = None
@@ -213,6 +223,7 @@ _CODECS: dict[str, _Codec] = {
     "profile": _of_enum(Profile),
     "io": _of_enum(IoType),
     "layout": _of_enum(IoLayout),
+    "float_precision": _of_enum(FloatPrecision),
     "shapes": _Codec(write=_write_shapes, read=_read_shapes),
     "workspace_mib": _Codec(write=str, read=int),
     "version_compatible": _FLAG,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from zsq_export.backends.base import FloatPrecision, Probe, Runner
+from zsq_export.backends.base import Probe, Runner
 from zsq_export.backends.int8_only import Int8Only
+from zsq_export.backends.options import FloatPrecision
 from zsq_export.errors import UsageError
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.table import PlacementTable

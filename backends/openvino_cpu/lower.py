@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from zsq_export.backends.openvino_cpu.runtime import import_openvino
+from zsq_export.backends.options import FloatPrecision
+from zsq_export.device.openvino_cpu import REST_PRECISION
 from zsq_export.graph.saving import save_model
 
 if TYPE_CHECKING:
@@ -18,12 +20,13 @@ if TYPE_CHECKING:
 IR_NAME = "model.xml"
 
 
-def lower_to_ir(qdq: ir.Model, out_dir: Path) -> tuple[str, ...]:
+def lower_to_ir(qdq: ir.Model, out_dir: Path, rest: FloatPrecision | None = None) -> tuple[str, ...]:
     """Writes the IR; the same model gives the same bytes.
 
     Args:
         qdq: the QDQ ONNX model; left unchanged.
         out_dir: exists.
+        rest: precision of what is not quantized, noted in the file; None: whoever loads it decides.
 
     Returns:
         ("model.xml", "model.bin").
@@ -34,6 +37,8 @@ def lower_to_ir(qdq: ir.Model, out_dir: Path) -> tuple[str, ...]:
     openvino = import_openvino()
     converted = to_openvino(qdq)
     name_deterministically(converted, _onnx_names(qdq))
+    if rest is not None:
+        converted.set_rt_info(rest.value, list(REST_PRECISION))
     openvino.save_model(converted, out_dir / IR_NAME, compress_to_fp16=False)
     return IR_NAME, "model.bin"
 

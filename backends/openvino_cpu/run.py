@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zsq_export.backends.base import ExecutedOp, FloatPrecision
+from zsq_export.backends.base import ExecutedOp
 from zsq_export.backends.device_runner import DeviceRunner, translated
 from zsq_export.backends.openvino_cpu.precisions import executed_ops
+from zsq_export.backends.options import FloatPrecision
 from zsq_export.device.openvino_cpu import OpenVinoModel
 
 if TYPE_CHECKING:

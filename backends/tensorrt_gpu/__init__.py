@@ -8,8 +8,8 @@ from typing import Self
 
 import onnx_ir as ir
 
-from zsq_export.backends.base import FloatPrecision, Probe, Runner, Violation
-from zsq_export.backends.options import ShapeRanges, TargetOptions, configure
+from zsq_export.backends.base import Probe, Runner, Violation
+from zsq_export.backends.options import FloatPrecision, ShapeRanges, TargetOptions, configure
 from zsq_export.backends.tensorrt_gpu.flavours import TENSORRT, TENSORRT_RTX, Flavour
 from zsq_export.errors import ArtifactError
 from zsq_export.planning.plan import Plan
@@ -104,6 +104,10 @@ class _TensorRtBackend:
         except OSError as error:
             raise ArtifactError(f"cannot read {file}: {error}", hint="convert the model again") from error
         return TensorRtRunner(library, data, self.options, layers=file.with_name(LAYERS_NAME))
+
+    def rest_precisions(self) -> tuple[FloatPrecision, ...]:
+        """Nothing to choose."""
+        return ()
 
     def float_precisions(self) -> tuple[FloatPrecision, ...]:
         """f32, and f16: the baseline that integers have to beat."""

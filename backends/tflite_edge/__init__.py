@@ -6,8 +6,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from zsq_export.backends.base import FloatPrecision, Probe, Runner
-from zsq_export.backends.options import TargetOptions
+from zsq_export.backends.base import Probe, Runner
+from zsq_export.backends.options import FloatPrecision, TargetOptions
 from zsq_export.backends.tflite_edge.settings import SCHEMES, TfliteSettings
 from zsq_export.errors import UsageError
 from zsq_export.planning.plan import Plan
@@ -80,6 +80,10 @@ class TfliteEdge:
         from zsq_export.backends.tflite_edge.run import LiteRtRunner, read_file
 
         return LiteRtRunner(read_file(file), threads=threads, name=file.name)
+
+    def rest_precisions(self) -> tuple[FloatPrecision, ...]:
+        """Nothing to choose."""
+        return ()
 
     def float_precisions(self) -> tuple[FloatPrecision, ...]:
         """f32 only."""

@@ -14,7 +14,8 @@ from digits import DigitsModel
 from onnx_graphs import model, node, random_feeds, run, weights
 from plans import plan
 
-from zsq_export.backends.base import Backend, FloatPrecision
+from zsq_export.backends.base import Backend
+from zsq_export.backends.options import FloatPrecision
 from zsq_export.backends.registry import backend_names, get_backend
 from zsq_export.errors import ArtifactError, DataError, UsageError, ZsqError
 from zsq_export.execution.collect import collect_statistics

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from zsq_export.backends.options import (
+    FloatPrecision,
     IoLayout,
     IoType,
     Profile,
@@ -25,6 +26,7 @@ EVERYTHING = TargetOptions(
     profile=Profile.INT8_ONLY,
     io=IoType.INT8,
     layout=IoLayout.NHWC,
+    float_precision=FloatPrecision.BF16,
     shapes=ShapeRanges(minimum=(("in/put; =x", (1, 3)),), maximum=(("in/put; =x", (8, 3)), ("", (2,)))),
     workspace_mib=512,
     timing_cache=Path("cache"),

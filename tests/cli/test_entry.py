@@ -12,7 +12,7 @@ import click
 import pytest
 
 from zsq_export import errors
-from zsq_export.backends.options import IoLayout, IoType, Profile
+from zsq_export.backends.options import FloatPrecision, IoLayout, IoType, Profile
 from zsq_export.calib.base import Device, Effort
 from zsq_export.calib.improvement import Improvement
 from zsq_export.cli import options, target_options
@@ -51,6 +51,7 @@ def test_names_spelled_out_for_help_are_those_of_the_enumerations() -> None:
     assert tuple(Profile) == target_options.PROFILES
     assert tuple(IoType) == target_options.IO_TYPES
     assert tuple(IoLayout) == target_options.IO_LAYOUTS
+    assert tuple(FloatPrecision) == target_options.FLOAT_PRECISIONS
 
 
 def test_parameters_that_saved_results_exclude_exist() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from onnx_graphs import model, node, weights
 from plans import plan, prepared, table
 from reports import make_estimate
 
+from zsq_export.backends.options import FloatPrecision, TargetOptions
 from zsq_export.errors import GateFailedError
 from zsq_export.planning.plan import SearchAction
 from zsq_export.planning.plan_json import plan_from_json, plan_to_json
@@ -46,6 +48,7 @@ UNITS = Units(plan(GRAPH, RULES), GRAPH, RULES)
 @dataclass
 class FakeRunner:
     left: frozenset[str]
+    precision: FloatPrecision | None = None
 
 
 @dataclass
@@ -58,6 +61,8 @@ class FakeBench:
         speedup: of everything quantized.
         builds: plans that were built.
         dies_after: builds; then the process is "killed".
+        fastest: precision that the float model is fastest in.
+        coarse: disagreement that the precision adds to what is in float, percent.
     """
 
     scale: float = 4.0
@@ -66,18 +71,25 @@ class FakeBench:
     builds: int = 0
     dies_after: int = 10_000
     judged: list[frozenset[str]] = field(default_factory=list)
+    fastest: FloatPrecision = FloatPrecision.F32
+    coarse: float = 0.0
     prepared = prepared(GRAPH)
+    backend = SimpleNamespace(
+        options=TargetOptions(), rest_precisions=lambda: (FloatPrecision.F32, FloatPrecision.BF16)
+    )
 
     def build(self, made: Any) -> tuple[Any, FakeRunner]:
         if self.builds >= self.dies_after:
             raise KeyboardInterrupt
         self.builds += 1
-        return made, FakeRunner(frozenset(op.node for op in made.float_ops if op.node in UNITS.units))
+        left = frozenset(op.node for op in made.float_ops if op.node in UNITS.units)
+        return made, FakeRunner(left, TargetOptions.from_settings(made.settings).float_precision)
 
     def judge(self, runner: FakeRunner) -> Any:
         self.judged.append(runner.left)
         weight = sum(noise for i, noise in enumerate(NOISE) if f"conv{i}" not in runner.left) / sum(NOISE)
-        return replace(make_estimate(), percent=100 - self.scale * weight**0.5, low=90.0, high=100.0)
+        coarse = self.coarse if runner.left and runner.precision is FloatPrecision.BF16 else 0.0
+        return replace(make_estimate(), percent=100 - self.scale * weight**0.5 - coarse, low=90.0, high=100.0)
 
     def against_float(self, runner: FakeRunner, seconds: float) -> Timing:
         return self._timing(self._speed(runner.left))
@@ -100,6 +112,7 @@ class FakeBench:
             high=1.02 * ratio,
             seconds=1 / ratio,
             baseline_seconds=1.0,
+            precision=self.fastest.value,
         )
 
 
@@ -211,3 +224,23 @@ def test_time_that_is_over_ends_the_search_with_a_plan_that_holds(tmp_path: Path
     ticks = iter(range(0, 100_000, 1000))
     found = search(tmp_path, FakeBench(), min_agreement=98.5, clock=lambda: float(next(ticks)))
     assert not found.unmet and found.estimate.percent >= 98.5
+
+
+@pytest.mark.parametrize(
+    ("fastest", "coarse", "expected"),
+    [
+        (FloatPrecision.BF16, 0.1, FloatPrecision.BF16),
+        (FloatPrecision.BF16, 5.0, None),
+        (FloatPrecision.F32, 0.0, None),
+        (FloatPrecision.F16, 0.0, None),
+    ],
+)
+def test_what_is_in_float_runs_in_the_fastest_precision_that_agrees(
+    tmp_path: Path, fastest: FloatPrecision, coarse: float, expected: FloatPrecision | None
+) -> None:
+    found = search(tmp_path, FakeBench(fastest=fastest, coarse=coarse), min_agreement=98.0)
+    assert left_by(found) and not found.unmet
+    assert any("in bf16" in note for note in found.notes) == (coarse > 1)
+    assert TargetOptions.from_settings(found.plan.settings).float_precision is expected
+    again = search(tmp_path, FakeBench(fastest=fastest, coarse=coarse, dies_after=0), min_agreement=98.0)
+    assert again.plan == found.plan

@@ -26,8 +26,7 @@ from tflite_install import installed_megabytes
 from tflite_tasks import TASKS
 from verdicts import Verdict, at_least, at_most
 
-from zsq_export.backends.base import FloatPrecision
-from zsq_export.backends.options import IoType, TargetOptions
+from zsq_export.backends.options import FloatPrecision, IoType, TargetOptions
 from zsq_export.backends.tflite_edge import TfliteEdge
 from zsq_export.backends.tflite_edge.metadata import read_info
 from zsq_export.backends.tflite_edge.run import LiteRtRunner

@@ -20,6 +20,7 @@ SCHEMES = ("int8", "16x8", "int4-weight", "fp8", "fp16")
 PROFILES = ("cpu", "int8-only")
 IO_TYPES = ("float", "int8")
 IO_LAYOUTS = ("nhwc", "nchw")
+FLOAT_PRECISIONS = ("f32", "bf16", "f16")
 """Spelled out here, so that --help imports neither NumPy nor ONNX; a test compares them with the enumerations."""
 
 _SHAPE = "[NAME=]1x3x224x224"
@@ -32,6 +33,7 @@ def target_options(command: Command) -> Command:
     @click.option("--profile", type=click.Choice(PROFILES), help="Kind of device, for targets that know several.")
     @click.option("--io", type=click.Choice(IO_TYPES), help="Element type of inputs and outputs.")
     @click.option("--io-layout", type=click.Choice(IO_LAYOUTS), help="Order of the axes of inputs and outputs.")
+    @click.option("--float-precision", type=click.Choice(FLOAT_PRECISIONS), help="Of what stays in float.")
     @click.option("--min-shape", multiple=True, metavar=_SHAPE, help="Smallest shape of an input with open sides.")
     @click.option("--opt-shape", multiple=True, metavar=_SHAPE, help="Shape that it has most often.")
     @click.option("--max-shape", multiple=True, metavar=_SHAPE, help="Largest shape of it.")
@@ -49,6 +51,7 @@ def target_options(command: Command) -> Command:
         profile: str | None,
         io: str | None,
         io_layout: str | None,
+        float_precision: str | None,
         min_shape: tuple[str, ...],
         opt_shape: tuple[str, ...],
         max_shape: tuple[str, ...],
@@ -59,7 +62,7 @@ def target_options(command: Command) -> Command:
         compute_capability: tuple[str, ...],
         **rest: Any,
     ) -> Any:
-        from zsq_export.backends.options import IoLayout, IoType, Profile, ShapeRanges, TargetOptions
+        from zsq_export.backends.options import FloatPrecision, IoLayout, IoType, Profile, ShapeRanges, TargetOptions
         from zsq_export.planning.schemes import Scheme
 
         shapes = ShapeRanges(
@@ -72,6 +75,7 @@ def target_options(command: Command) -> Command:
             profile=Profile(profile) if profile else None,
             io=IoType(io) if io else None,
             layout=IoLayout(io_layout) if io_layout else None,
+            float_precision=FloatPrecision(float_precision) if float_precision else None,
             shapes=None if shapes == ShapeRanges() else shapes,
             workspace_mib=workspace,
             timing_cache=timing_cache,

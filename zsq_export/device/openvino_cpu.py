@@ -15,6 +15,8 @@ from .errors import UNAVAILABLE, DeviceError, one_line
 from .runtimes import RanOp
 
 DEVICE = "CPU"
+REST_PRECISION = ("zsq_export", "float_precision")
+"""Path of the note in an IR file that says in which precision runs what is not quantized."""
 _NOT_EXECUTED = frozenset({"Const", "Input", "Output", "Result"})
 _MAX_COMPILED = 4
 """Input shapes compiled on their own; further ones share the dynamic model."""
@@ -37,7 +39,7 @@ def float_precisions() -> tuple[str, ...]:
 
 
 def open_model(file: Path, *, precision: str, threads: int | None) -> OpenVinoModel:
-    """Loads an IR file.
+    """Loads an IR file; ``precision`` is for files that do not say their own.
 
     Raises:
         DeviceError: OpenVINO cannot read it.
@@ -48,7 +50,15 @@ def open_model(file: Path, *, precision: str, threads: int | None) -> OpenVinoMo
         model = openvino.Core().read_model(file)
     except RuntimeError as error:
         raise DeviceError(f"OpenVINO cannot read {file.name}: {one_line(error, last=True)}") from error
-    return OpenVinoModel(model, precision=precision, threads=threads)
+    return OpenVinoModel(model, precision=rest_precision(model, precision), threads=threads)
+
+
+def rest_precision(model: Any, otherwise: str) -> str:
+    """The precision that a file says, f32 where this CPU does not have it; of files that say none, the other one."""
+    if not model.has_rt_info(list(REST_PRECISION)):
+        return otherwise
+    said = str(model.get_rt_info(list(REST_PRECISION)).astype(str))
+    return said if said in float_precisions() else "f32"
 
 
 def compile_config(precision: str, threads: int | None) -> dict[str, str]:

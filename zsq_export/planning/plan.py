@@ -70,6 +70,7 @@ class SearchAction(StrEnum):
     KEEP_FLOAT = "leave float for fidelity"
     DROP_SLOW = "leave float for speed"
     QUANTIZE_AGAIN = "quantize again"
+    FLOAT_PRECISION = "run the rest in another float"
 
 
 @dataclass(frozen=True, kw_only=True)

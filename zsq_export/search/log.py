@@ -26,6 +26,7 @@ class Trial:
 
     Attributes:
         units: that were left in float.
+        precision: of what is in float; "" where the target's own was taken.
         estimate: of the agreement on real data.
         timing: against the best float model; None where it was not timed.
     """
@@ -33,6 +34,7 @@ class Trial:
     units: tuple[str, ...]
     estimate: AgreementEstimate
     timing: Timing | None = None
+    precision: str = ""
 
 
 def work_folder(output: Path) -> Path:
@@ -70,17 +72,18 @@ class SearchLog:
         """How many plans were measured in an earlier run or this one."""
         return sum(key.startswith("trial ") for key in self._entries)
 
-    def trial(self, units: Collection[str]) -> Trial | None:
-        """What is known of these units in float."""
-        raw = self._entries.get(_trial_key(units))
+    def trial(self, units: Collection[str], precision: str = "") -> Trial | None:
+        """What is known of these units in float, of this precision."""
+        raw = self._entries.get(_trial_key(units, precision))
         if raw is None:
             return None
         timing = None if raw["timing"] is None else Timing(**raw["timing"])
-        return Trial(units=tuple(raw["units"]), estimate=estimate_from_dict(raw["estimate"]), timing=timing)
+        estimate = estimate_from_dict(raw["estimate"])
+        return Trial(units=tuple(raw["units"]), precision=precision, estimate=estimate, timing=timing)
 
     def add_trial(self, trial: Trial) -> None:
-        """Keeps a trial; it replaces one of the same units."""
-        self.add(_trial_key(trial.units), asdict(trial))
+        """Keeps a trial; it replaces one of the same units and precision."""
+        self.add(_trial_key(trial.units, trial.precision), asdict(trial))
 
     def get(self, key: str) -> Any:
         """A value, or None."""
@@ -122,8 +125,8 @@ def prepare_folder(folder: Path, identity: str) -> bool:
     return False
 
 
-def _trial_key(units: Collection[str]) -> str:
-    return f"trial {hashlib.sha256(chr(0).join(sorted(units)).encode()).hexdigest()}"
+def _trial_key(units: Collection[str], precision: str) -> str:
+    return f"trial {precision} {hashlib.sha256(chr(0).join(sorted(units)).encode()).hexdigest()}"
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

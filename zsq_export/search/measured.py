@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict, replace
 
 from zsq_export.backends.base import Runner
+from zsq_export.backends.options import FloatPrecision, TargetOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.search.log import SearchLog, Trial
 from zsq_export.search.options import SearchOptions
@@ -30,23 +31,41 @@ class Measured:
         bench: builds and measures.
         log: of earlier measurements.
         options: of the search.
+        precision: of what is in float; None: the target's own.
     """
 
-    def __init__(self, units: Units, bench: Bench, log: SearchLog, options: SearchOptions) -> None:
+    def __init__(
+        self,
+        units: Units,
+        bench: Bench,
+        log: SearchLog,
+        options: SearchOptions,
+        precision: FloatPrecision | None = None,
+    ) -> None:
         self._units, self._bench, self._log, self._options = units, bench, log, options
+        self._chosen = precision
         self._open: dict[Left, Runner] = {}
+
+    def in_precision(self, precision: FloatPrecision) -> Measured:
+        """The same plans, with this precision of what is in float."""
+        return Measured(self._units, self._bench, self._log, self._options, precision)
 
     def plan(self, left: Collection[str]) -> Plan:
         """With these units in float."""
-        return self._units.without(left, REASON)
+        plan = self._units.without(left, REASON)
+        if self._chosen is None:
+            return plan
+        options = replace(TargetOptions.from_settings(plan.settings), float_precision=self._chosen)
+        return replace(plan, settings=options.settings())
 
     def trial(self, left: Left) -> Trial:
         """Agreement with these units in float."""
-        known = self._log.trial(left)
+        known = self._log.trial(left, self._precision)
         if known is not None:
             return known
         self._options.progress(f"trying {len(left)} of {len(self._units.units)} layers in float", None)
-        trial = Trial(units=tuple(sorted(left)), estimate=self._bench.judge(self._runner(left)))
+        estimate = self._bench.judge(self._runner(left))
+        trial = Trial(units=tuple(sorted(left)), precision=self._precision, estimate=estimate)
         self._log.add_trial(trial)
         return trial
 
@@ -62,7 +81,7 @@ class Measured:
 
     def pair(self, before: Left, after: Left) -> Timing:
         """Latency of one plan against another."""
-        key = f"pair {sorted(before)} {sorted(after)}"
+        key = f"pair {self._precision} {sorted(before)} {sorted(after)}"
         raw = self._log.get(key)
         if raw is not None:
             return Timing(**raw)
@@ -70,6 +89,10 @@ class Measured:
         found = self._bench.against(self._bench.bound(first), second, self._options.timing_seconds)
         self._log.add(key, asdict(found))
         return found
+
+    @property
+    def _precision(self) -> str:
+        return "" if self._chosen is None else self._chosen.value
 
     def _runner(self, left: Left) -> Runner:
         """The least recently used one goes."""

@@ -12,6 +12,7 @@ from zsq_export.search.measured import Left, Measured
 from zsq_export.search.noise import spread_samples, tensor_noise
 from zsq_export.search.options import SearchOptions
 from zsq_export.search.outcome import Outcome, Steps, notes_on, unmet_gates
+from zsq_export.search.rest import in_fastest_float
 from zsq_export.search.speed import drop_slow
 from zsq_export.search.trial import Bench, Timing
 from zsq_export.search.units import Units, noise_left, order_of_gain
@@ -49,6 +50,7 @@ class Search:
         self._measured = Measured(units, bench, log, options)
         self._steps = Steps(units)
         now = options.clock()
+        self._notes: tuple[str, ...] = ()
         self._end = max((now if started is None else started) + options.seconds, now + _LEAST * options.seconds)
 
     def run(self) -> Outcome:
@@ -65,15 +67,18 @@ class Search:
         if options.timed:
             left = drop_slow(self._units, measured, self._steps, options.progress)
         if not options.agrees(measured.trial(left).estimate):
-            left = self._keep_float(left, start.timing)
-        return self._outcome(measured.timed(measured.trial(left)))
+            measured, left = self._keep_float(left, start.timing)
+        return self._outcome(measured, measured.timed(measured.trial(left)))
 
-    def _keep_float(self, left: Left, timing: Timing | None) -> Left:
+    def _keep_float(self, left: Left, timing: Timing | None) -> tuple[Measured, Left]:
         noise = self._noise()
         order = order_of_gain(self._units, noise, extra_seconds(self._units, timing), left)
         remaining = [noise_left(self._units, noise, chosen) for chosen in order]
         over = lambda: self._options.clock() > self._end  # noqa: E731
-        return Border(order, remaining, self._measured, self._steps, self._options, over).find()
+        measured, self._notes = in_fastest_float(
+            self._bench.backend, self._measured, timing, order[-1], self._steps, self._options
+        )
+        return measured, Border(order, remaining, measured, self._steps, self._options, over).find()
 
     def _noise(self) -> dict[int, float]:
         known = self._log.get("noise")
@@ -91,12 +96,12 @@ class Search:
         macs = max(1, sum(unit.macs for unit in self._units.units.values()))
         return int(min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _NOISE_MACS / macs)))
 
-    def _outcome(self, trial: Trial) -> Outcome:
-        plan = replace(self._measured.plan(trial.units), search=self._steps.with_final(trial.timing))
+    def _outcome(self, measured: Measured, trial: Trial) -> Outcome:
+        plan = replace(measured.plan(trial.units), search=self._steps.with_final(trial.timing))
         return Outcome(
             plan=plan,
             estimate=trial.estimate,
             timing=trial.timing,
             unmet=unmet_gates(trial, self._options),
-            notes=notes_on(trial),
+            notes=(*notes_on(trial), *self._notes),
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zsq_export.backends.base import Backend, Runner
+from zsq_export.backends.options import FloatPrecision
 from zsq_export.errors import KernelMissingError
 from zsq_export.estimate.estimator import Estimator
 from zsq_export.graph.prepared import PreparedModel
@@ -37,6 +38,7 @@ class Timing:
         low, high: 95 % interval of the ratio.
         seconds: of one inference of the model itself.
         baseline_seconds: of one inference of the other one.
+        precision: that the other one runs in.
     """
 
     baseline: str
@@ -45,6 +47,7 @@ class Timing:
     high: float
     seconds: float
     baseline_seconds: float
+    precision: str = FloatPrecision.F32.value
 
 
 class Bench:
@@ -128,6 +131,7 @@ class Bench:
             inputs=InputOrigin.SYNTHETIC,
         )
         best: SpeedUp = found.against_best
+        precisions = {made.label: made.precision or "" for made in candidates}
         medians = {series.label: series.median_ms / 1e3 for series in found.series}
         return Timing(
             baseline=best.baseline,
@@ -136,6 +140,7 @@ class Bench:
             high=best.high,
             seconds=found.series[-1].median_ms / 1e3,
             baseline_seconds=medians[best.baseline],
+            precision=precisions[best.baseline],
         )
 
 

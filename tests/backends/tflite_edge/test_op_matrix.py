@@ -8,8 +8,7 @@ from onnx_graphs import random_feeds, run
 from plans import plan
 from tflite_cases import CASES
 
-from zsq_export.backends.base import FloatPrecision
-from zsq_export.backends.options import IoLayout, IoType, Profile, TargetOptions
+from zsq_export.backends.options import FloatPrecision, IoLayout, IoType, Profile, TargetOptions
 from zsq_export.backends.tflite_edge import TfliteEdge
 from zsq_export.passes.insert_qdq import InsertQdq
 from zsq_export.planning.plan import Role
