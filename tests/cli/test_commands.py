@@ -13,7 +13,7 @@ import pytest
 
 from zsq_export.backends.base import Probe
 from zsq_export.backends.onnxruntime_cpu import OnnxRuntimeCpu
-from zsq_export.cli.options import parse_preprocessing
+from zsq_export.cli.preprocessing_options import parse_preprocessing
 from zsq_export.preprocessing import ChannelOrder, Preprocessing
 
 Run = Callable[..., Any]

@@ -15,7 +15,7 @@ from zsq_export import errors
 from zsq_export.backends.options import FloatPrecision, IoLayout, IoType, Profile
 from zsq_export.calib.base import Device, Effort
 from zsq_export.calib.improvement import Improvement
-from zsq_export.cli import options, target_options
+from zsq_export.cli import calibration_options, options, planning_options, preprocessing_options, target_options
 from zsq_export.cli.commands import COMMANDS, root
 from zsq_export.cli.entry import ExitCode
 from zsq_export.metrics.choose import metric_names
@@ -41,12 +41,12 @@ def test_every_command_has_help(here: Callable[..., Any]) -> None:
 
 
 def test_names_spelled_out_for_help_are_those_of_the_enumerations() -> None:
-    assert tuple(Effort) == options.EFFORTS
-    assert (tuple(Fit), tuple(Interpolation)) == (options.FITS, options.INTERPOLATIONS)
+    assert tuple(Effort) == calibration_options.EFFORTS
+    assert (tuple(Fit), tuple(Interpolation)) == (preprocessing_options.FITS, preprocessing_options.INTERPOLATIONS)
     assert metric_names() == options.METRICS
-    assert tuple(Improvement) == options.IMPROVEMENTS
-    assert tuple(Device) == options.DEVICES
-    assert tuple(RangeEstimator) == options.RANGE_ESTIMATORS
+    assert tuple(Improvement) == calibration_options.IMPROVEMENTS
+    assert tuple(Device) == calibration_options.DEVICES
+    assert tuple(RangeEstimator) == planning_options.RANGE_ESTIMATORS
     assert tuple(Scheme) == target_options.SCHEMES
     assert tuple(Profile) == target_options.PROFILES
     assert tuple(IoType) == target_options.IO_TYPES
@@ -57,7 +57,7 @@ def test_names_spelled_out_for_help_are_those_of_the_enumerations() -> None:
 def test_parameters_that_saved_results_exclude_exist() -> None:
     convert = root.get_command(click.Context(root), "convert")
     assert convert is not None
-    assert set(options.CALIBRATION_NAMES) <= {parameter.name for parameter in convert.params}
+    assert set(calibration_options.CALIBRATION_NAMES) <= {parameter.name for parameter in convert.params}
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,12 @@ from zsq_export.cli.options import (
     batch_sizes_option,
     console_options,
     file_path,
-    fitting_options,
     folder_path,
     no_latency_option,
     overwrite_option,
-    preprocessing_options,
     threads_list_option,
 )
+from zsq_export.cli.preprocessing_options import fitting_options, preprocessing_options
 
 if TYPE_CHECKING:
     from zsq_export.preprocessing import Fitting, Preprocessing

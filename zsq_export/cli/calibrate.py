@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zsq_export.cli.calibration_options import calibration_options
 from zsq_export.cli.console import Console
-from zsq_export.cli.options import (
-    calibration_options,
-    console_options,
-    file_path,
-    model_argument,
-    overwrite_option,
-    threads_option,
-)
+from zsq_export.cli.options import console_options, file_path, model_argument, overwrite_option, threads_option
 from zsq_export.cli.threads import limit_threads
 from zsq_export.cli.wording import describe_convention
 

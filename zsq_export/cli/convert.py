@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zsq_export.cli.calibration_options import CALIBRATION_NAMES, calibration_options
 from zsq_export.cli.console import Console
 from zsq_export.cli.options import (
-    CALIBRATION_NAMES,
-    PLANNING_NAMES,
-    calibration_options,
     console_options,
     file_path,
     folder_path,
     model_argument,
     overwrite_option,
-    planning_options,
     refuse_with,
     target_option,
     threads_option,
 )
+from zsq_export.cli.planning_options import PLANNING_NAMES, planning_options
 from zsq_export.cli.search_options import (
     SearchGoal,
     describe_estimate,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zsq_export.cli.calibration_options import EFFORTS
 from zsq_export.cli.console import Console
-from zsq_export.cli.options import EFFORTS, console_options, folder_path, overwrite_option, threads_option
+from zsq_export.cli.options import console_options, folder_path, overwrite_option, threads_option
 from zsq_export.cli.threads import limit_threads
 from zsq_export.cli.wording import COMPARISON_COLUMNS, comparison_row, describe_convention
 

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zsq_export.cli.calibration_options import CALIBRATION_NAMES, calibration_options
 from zsq_export.cli.console import Console
 from zsq_export.cli.options import (
-    CALIBRATION_NAMES,
-    calibration_options,
     console_options,
     file_path,
     model_argument,
     overwrite_option,
-    planning_options,
     refuse_with,
     target_option,
     threads_option,
 )
+from zsq_export.cli.planning_options import planning_options
 from zsq_export.cli.target_options import target_options
 from zsq_export.cli.threads import limit_threads
 

@@ -13,12 +13,11 @@ from zsq_export.cli.options import (
     batch_sizes_option,
     console_options,
     file_path,
-    fitting_options,
     folder_path,
     no_latency_option,
-    preprocessing_options,
     threads_list_option,
 )
+from zsq_export.cli.preprocessing_options import fitting_options, preprocessing_options
 from zsq_export.cli.threads import limit_threads
 
 if TYPE_CHECKING:
