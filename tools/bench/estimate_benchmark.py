@@ -3,6 +3,7 @@
     python tools/bench/estimate_benchmark.py                 # collects what is missing (an hour), then judges
     python tools/bench/estimate_benchmark.py --judge         # judges what is there
     python tools/bench/estimate_benchmark.py --judge --write # and writes zsq_export/estimate/fitted.py
+    python tools/bench/estimate_benchmark.py -s 0 -s 3 --fit-on 0    # judges seed 3 by a fit on seed 0
 
 Every model is predicted by coefficients that were fitted on the others. Needs the evaluation assets (ZSQ_ASSETS).
 Outputs are kept under <work>, one file per cell; delete it to measure again.
@@ -40,6 +41,9 @@ middle of what such models have, near as many as can be, and not where most crow
 COVERAGE = 0.95
 """Wanted of the widths, so that 90 % is left on models that were not seen."""
 NARROWEST = 0.15
+FEW, OF_FEW = 3, 0.5
+"""What fewer networks than this say of a regime makes its width no smaller than that: residuals of one network are
+alike."""
 CLOSE = 2.0
 BAD = 90.0
 FITTED = Path(__file__).resolve().parents[2] / "zsq_export" / "estimate" / "fitted.py"
@@ -114,11 +118,11 @@ def _robust(
     return tuple(float(value) for value in found)
 
 
-def left_out(rows: Sequence[Row]) -> list[float]:
-    """Probits predicted for each row by a fit on the other models."""
+def left_out(rows: Sequence[Row], known: Sequence[Row]) -> list[float]:
+    """Probits predicted for each row by a fit on what is known of the other models."""
     found = {}
     for model in _models(rows):
-        trained = fit([row for row in rows if row.cell.network != model])
+        trained = fit([row for row in known if row.cell.network != model])
         found |= {row.cell: expected(row.evidence, trained) for row in rows if row.cell.network == model}
     return [found[row.cell] for row in rows]
 
@@ -128,35 +132,37 @@ def half_widths(rows: Sequence[Row], predicted: Sequence[float]) -> tuple[float,
     residuals = [abs(value - target(row)) for row, value in zip(rows, predicted, strict=True)]
     widths = []
     for far in (False, True):
-        chosen = [r for r, row in zip(residuals, rows, strict=True) if (row.evidence.angle >= FAR) == far]
-        widths.append(max(NARROWEST, float(np.quantile(chosen, COVERAGE))) if chosen else 1.0)
+        within = [(r, row) for r, row in zip(residuals, rows, strict=True) if (row.evidence.angle >= FAR) == far]
+        least = OF_FEW if len(_models([row for _, row in within])) < FEW else NARROWEST
+        widths.append(max(least, float(np.quantile([r for r, _ in within], COVERAGE))) if within else 1.0)
     return widths[0], widths[1]
 
 
-def nested_intervals(rows: Sequence[Row]) -> list[tuple[float, float]]:
+def nested_intervals(rows: Sequence[Row], known: Sequence[Row]) -> list[tuple[float, float]]:
     """Intervals whose widths, too, were set without the model that they are for."""
-    predicted = dict(zip([row.cell for row in rows], left_out(rows), strict=True))
+    predicted = dict(zip([row.cell for row in rows], left_out(rows, known), strict=True))
     found = {}
     for model in _models(rows):
-        others = [row for row in rows if row.cell.network != model]
-        widths = half_widths(others, left_out(others) if len(_models(others)) > 1 else [0.0] * len(others))
+        others = [row for row in known if row.cell.network != model]
+        widths = half_widths(others, left_out(others, others) if len(_models(others)) > 1 else [0.0] * len(others))
         for row in rows:
             if row.cell.network == model:
                 found[row.cell] = interval(row.evidence, predicted[row.cell], widths)
     return [found[row.cell] for row in rows]
 
 
-def judge(rows: Sequence[Row]) -> tuple[list[Verdict], dict[AgreementKind, Fit]]:
-    """Every figure of the bar, and the fits on all models."""
+def judge(rows: Sequence[Row], known: Sequence[Row]) -> tuple[list[Verdict], dict[AgreementKind, Fit]]:
+    """Every figure of the bar, and the fits on all models that are known."""
     lines, fits = [], {}
     for kind in AgreementKind:
-        chosen = [row for row in rows if row.evidence.kind is kind]
-        if not chosen:
+        chosen, source = ([row for row in some if row.evidence.kind is kind] for some in (rows, known))
+        if not chosen or not source:
             continue
-        predicted = left_out(chosen)
-        intervals = nested_intervals(chosen)
+        predicted = left_out(chosen, source)
+        intervals = nested_intervals(chosen, source)
         inside = [low <= row.real <= high for row, (low, high) in zip(chosen, intervals, strict=True)]
-        fits[kind] = replace(fit(chosen), half_widths=half_widths(chosen, predicted), coverage=float(np.mean(inside)))
+        widths = half_widths(source, left_out(source, source))
+        fits[kind] = replace(fit(source), half_widths=widths, coverage=float(np.mean(inside)))
         lines += [
             (row, percent(row.evidence, value), bounds)
             for row, value, bounds in zip(chosen, predicted, intervals, strict=True)
@@ -225,6 +231,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", "--network", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("-s", "--seed", action="append", type=int, default=[], help="default: 0")
+    parser.add_argument(
+        "--fit-on", action="append", type=int, default=[], help="seeds to fit on; the others are judged"
+    )
     parser.add_argument("--judge", action="store_true", help="collect nothing")
     parser.add_argument("--write", action="store_true", help="write the coefficients")
     parser.add_argument("--work", type=Path, default=Path("build/bench/estimate"))
@@ -244,11 +253,13 @@ def main() -> int:
                     if (options.work / f"{cell.key}.npz").exists():
                         evidence = evidence_of(cell, options.work)
                         rows.append(Row(cell=cell, evidence=evidence, real=measured_agreement(cell, options.work)))
-    verdicts, fits = judge(rows)
+    known = [row for row in rows if row.cell.seed in options.fit_on] or rows
+    judged = [row for row in rows if row.cell.seed not in options.fit_on]
+    verdicts, fits = judge(judged, known)
     for verdict in verdicts:
         print(verdict)
     if options.write:
-        write(fits, rows)
+        write(fits, known)
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
