@@ -8,7 +8,7 @@ from zsq_export.calib.base import CalibrationRequest, CalibrationResult
 from zsq_export.calib.bn_inversion.evidence import behind_last_batchnorm
 from zsq_export.calib.bn_inversion.improve.recipe import recipe_for
 from zsq_export.calib.bn_inversion.runs import drive_to_classes, match_statistics
-from zsq_export.calib.bn_inversion.settings import SETTINGS, InversionSettings
+from zsq_export.calib.bn_inversion.settings import InversionSettings, settings_for
 from zsq_export.calib.cost import elements_per_sample
 from zsq_export.calib.gathering import Sure, gathered
 from zsq_export.calib.improvement import Improvement
@@ -61,7 +61,7 @@ class BnInversionCalibrator:
 
 
 def _settings(model: PreparedModel, request: CalibrationRequest) -> InversionSettings:
-    settings = SETTINGS[request.effort]
+    settings = settings_for(request.effort, request.device)
     if request.samples is not None:
         settings = replace(settings, samples=request.samples, enough=settings.inverted)
     return settings.fitted(elements_per_sample(model))

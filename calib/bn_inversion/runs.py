@@ -25,9 +25,6 @@ from zsq_export.graph.prepared import PreparedModel
 
 FloatArray = NDArray[np.float32]
 
-BATCHES_AT_ONCE = {Device.CPU: 1, Device.CUDA: 8}
-"""Batches do not know of each other: this changes memory (about 1 GB each) and how busy a GPU is, not the result."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inverted:
@@ -107,7 +104,7 @@ def _in_batches(
     generator = torch.Generator().manual_seed(request.seed)
     # Improvements look at one batch as a whole.
     apart = all(isinstance(term, ClassEvidence) for term in problem.terms) and problem.passing is None
-    at_once = BATCHES_AT_ONCE[request.device] if apart else 1
+    at_once = settings.at_once if apart else 1
     passes = list(_passes(count, settings.batch, at_once))
     made: list[FloatArray] = []
     losses: list[FinalLosses] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from zsq_export.calib.base import Effort
+from zsq_export.calib.base import Device, Effort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,10 @@ class InversionSettings:
         class_weight: of their cross-entropy, against 1 for the BatchNorm term.
         budget: upper limit of inverted * steps * (BatchNorm input elements of one sample).
         enough: inputs that do where ``inverted`` of them would cost more than ``QUICK``.
+        largest_batch: BatchNorm input elements of one batch.
+        largest_pass: of the batches that are optimised at once; they do not know of each other.
+        at_once: how many batches that are, at most.
+        natural: share of the samples that stay prior inputs, however cheap the inversion.
     """
 
     samples: int
@@ -34,6 +38,10 @@ class InversionSettings:
     class_weight: float = 1.0
     budget: float
     enough: int
+    largest_batch: float = 6.0e7
+    largest_pass: float = 6.0e7
+    at_once: int = 1
+    natural: float = 0.0
 
     def fitted(self, elements: int) -> InversionSettings:
         """The same within the budget, for a model with so many BatchNorm input elements per sample.
@@ -44,17 +52,20 @@ class InversionSettings:
         """
         affordable = int(self.budget / max(1, self.steps * elements))
         wanted = self.inverted if self.inverted * self.steps * elements <= QUICK else min(self.inverted, self.enough)
-        inverted = min(self.samples, wanted, max(FEWEST_INVERTED, affordable))
+        most = self.samples - int(self.samples * self.natural)
+        inverted = min(most, wanted, max(FEWEST_INVERTED, affordable))
         samples = inverted if inverted == wanted < self.inverted else self.samples
-        largest = max(1, int(LARGEST_BATCH_ELEMENTS / elements))
+        largest = max(1, int(self.largest_batch / elements))
+        batch = _even_batch(inverted, min(self.batch, largest))
         evidence = min(self.evidence, max(FEWEST_EVIDENCE, inverted // EVIDENCE_PART))
         return replace(
             self,
             samples=samples,
             inverted=inverted,
-            batch=_even_batch(inverted, min(self.batch, largest)),
+            batch=batch,
             evidence=evidence,
             evidence_batch=_even_batch(evidence, min(self.evidence_batch, largest)),
+            at_once=max(1, min(self.at_once, int(self.largest_pass / (batch * elements)))),
         )
 
     def described(self) -> tuple[tuple[str, str], ...]:
@@ -82,9 +93,6 @@ FEWEST_EVIDENCE = 8
 EVIDENCE_PART = 3
 """Inverted inputs for one evidence input, which costs as much."""
 
-LARGEST_BATCH_ELEMENTS = 6.0e7
-"""BatchNorm input elements of one batch; the gradient keeps a few times as many floats in memory."""
-
 SETTINGS = {
     Effort.FAST: InversionSettings(
         samples=32, inverted=32, batch=32, steps=6, evidence=4, evidence_batch=4, budget=2.0e8, enough=32
@@ -92,3 +100,24 @@ SETTINGS = {
     Effort.BALANCED: InversionSettings(samples=64, inverted=64, batch=64, steps=16, budget=2.0e9, enough=40),
     Effort.THOROUGH: InversionSettings(samples=512, inverted=512, batch=64, steps=60, budget=1.0e11, enough=512),
 }
+
+
+GPU_ELEMENTS = 5.0e8
+"""Of one batch, and of all that are optimised at once, on a GPU: about 12 GB."""
+
+GPU_BATCHES = 8
+
+
+def settings_for(effort: Effort, device: Device) -> InversionSettings:
+    """Those of the effort. A GPU does more at once; where time does not count, it also has larger batches, more steps.
+
+    Inputs that meet the statistics in a large batch may differ from one another as real ones do; prior inputs, half of
+    the samples, have the smooth areas that inverted ones lack (docs/decisions/0005).
+    """
+    settings = SETTINGS[effort]
+    if device is Device.CPU:
+        return settings
+    settings = replace(settings, at_once=GPU_BATCHES, largest_pass=GPU_ELEMENTS)
+    if effort is not Effort.THOROUGH:
+        return settings
+    return replace(settings, batch=128, steps=400, largest_batch=GPU_ELEMENTS, budget=2.0e12, natural=0.5)

@@ -40,10 +40,27 @@ def test_large_networks_get_fewer_inputs_on_a_cpu_only() -> None:
 
     for blocks, device, wanted in ((BLOCKS, "cpu", {("balanced", 0), ("balanced", 64)}),
                                    (COSTS, "cpu", {("balanced", 0), ("balanced", 64)}),
-                                   (GPU, "cuda", {("balanced", 0), ("balanced", 64), ("thorough", 256)})):  # fmt: skip
+                                   (GPU, "cuda", {("balanced", 0), ("balanced", 64), ("balanced", 256),
+                                                  ("thorough", 256)})):  # fmt: skip
         sources = [cell.source for cell in all_cells(blocks) if cell.source.network in LARGE]
         assert {source.device for source in sources} == {device}
         assert {(source.effort, source.samples) for source in sources} == wanted
+
+
+@pytest.mark.usefixtures("bench")
+def test_every_seed_draws_real_inputs_of_its_own() -> None:
+    from zsq_data import SEEDS, spread
+    from zsq_plan import GPU, LARGE, all_cells
+
+    draws = [spread(256, 1000, draw).tolist() for draw in range(len(SEEDS))]
+    assert len(set().union(*draws)) == 3 * 256 and max(map(max, draws)) < 1000
+    assert set(spread(64, 1000, 2)) <= set(draws[2]), "fewer inputs are some of the more"
+    assert spread(64, 1000).tolist() == [index * 1000 // 64 for index in range(64)]
+    learned = [cell.source for cell in all_cells(GPU) if cell.activations == 4 and cell.source.network in LARGE]
+    for calibrator, samples in (("auto", {0, 256}), ("data", {64, 256})):
+        for wanted in samples:
+            seeds = {s.seed for s in learned if (s.calibrator, s.samples) == (calibrator, wanted)}
+            assert seeds == set(SEEDS)
 
 
 @pytest.mark.usefixtures("bench")

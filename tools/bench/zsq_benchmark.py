@@ -79,7 +79,7 @@ def main() -> int:
     options = _arguments()
     work = options.work.resolve()
     cells = chosen_cells(options)
-    essential = frozenset(cell for block in BLOCKS if block.essential for cell in block.cells())
+    essential = frozenset(cell for block in (*BLOCKS, *GPU) if block.essential for cell in block.cells())
     failures = [] if options.report else run(cells, work, _machine(options), essential)
     results = [result for result in (load(cell, work) for cell in cells) if result is not None]
     spent = core_seconds(work)

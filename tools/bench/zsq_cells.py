@@ -14,7 +14,7 @@ import literature
 import numpy as np
 from networks import BATCH
 from numpy.typing import NDArray
-from zsq_data import Subject, real_inputs, subject, test_data
+from zsq_data import SEEDS, Subject, real_inputs, subject, test_data
 
 from zsq_export import pipeline
 from zsq_export.backends.registry import get_backend
@@ -118,6 +118,7 @@ class Result:
         cell: see there.
         float_top1, top1: percent, on all labelled test images.
         sqnr: of the logits against the float model's, dB.
+        agreement: percent of the test images that both give the same class.
         calibration_seconds, rounding_seconds: wall time; evaluation and start of the interpreter excluded.
         peak_gib: peak resident memory of calibration or rounding, whichever is larger.
         gpu_gib: peak memory taken on the GPU, likewise; 0 on a CPU.
@@ -133,6 +134,7 @@ class Result:
     peak_gib: float = 0.0
     gpu_gib: float = 0.0
     obstacle: str = ""
+    agreement: float = 0.0
 
     @property
     def drop(self) -> float:
@@ -172,7 +174,7 @@ def calibrate(source: Source, work: Path) -> None:
         effort=Effort(source.effort),
         equalize=source.equalize,
         improvements=tuple(map(Improvement, source.improvements)),
-        data=_real_data(network, source.samples, work) if source.calibrator == "data" else None,
+        data=_real_data(network, source, work) if source.calibrator == "data" else None,
         device=Device(source.device),
     )
     folder = work / "calibrations"
@@ -248,6 +250,7 @@ def measure(cell: Cell, work: Path) -> Result:
         float_top1=_percent(reference.argmax(1) == labels),
         top1=_percent(logits.argmax(1) == labels),
         sqnr=sqnr_db(reference, logits),
+        agreement=_percent(logits.argmax(1) == reference.argmax(1)),
         calibration_seconds=before["seconds"],
         rounding_seconds=spent["seconds"],
         peak_gib=max(spent["peak_gib"], before["peak_gib"]),
@@ -286,11 +289,11 @@ def _table(protocol: Protocol) -> PlacementTable:
     return tables[protocol]()
 
 
-def _real_data(network: Subject, samples: int, work: Path) -> Path:
-    path = work / f"{network.name}.real{samples}.npz"
+def _real_data(network: Subject, source: Source, work: Path) -> Path:
+    path = work / "real" / f"{source.key}.npz"
     if not path.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        np.savez(path, x=real_inputs(network, samples))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, x=real_inputs(network, source.samples, source.seed - SEEDS[0]))
     return path
 
 

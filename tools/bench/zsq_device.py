@@ -39,8 +39,8 @@ _MOSAIC, _TILE, _ROWS, _COLUMNS = 1000, 32, 25, 40
 def stage(folder: Path) -> None:
     """Copies what ``run`` needs; the real pictures that no baseline takes are blanked, to save space."""
     from networks import assets_dir
-    from zsq_data import SUBJECTS, spread
-    from zsq_plan import REAL_SAMPLES, REAL_SAMPLES_LARGE
+    from zsq_data import SEEDS, SUBJECTS, spread
+    from zsq_plan import REAL_SAMPLES
 
     here, assets = Path(__file__).resolve().parent, assets_dir()
     shutil.rmtree(folder, ignore_errors=True)
@@ -50,8 +50,9 @@ def stage(folder: Path) -> None:
     with lzma.open(folder / ASSETS, "wb", preset=6) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
         for name in (*WHOLE, *(item.file for item in SUBJECTS)):
             archive.add(assets / name, name)
+        drawn = np.concatenate([spread(REAL_SAMPLES, 1000, draw) for draw in range(len(SEEDS))])
         _add(archive, CIFAR_REAL, _blanked_mosaics(assets / CIFAR_REAL, spread(REAL_SAMPLES, 4 * _MOSAIC)))
-        _add(archive, IMAGENET_REAL, _blanked_pictures(assets / IMAGENET_REAL, spread(REAL_SAMPLES_LARGE, 1000)))
+        _add(archive, IMAGENET_REAL, _blanked_pictures(assets / IMAGENET_REAL, drawn))
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(here.parents[1])]
     subprocess.run(command, check=True)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

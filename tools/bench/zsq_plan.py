@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from zsq_cells import Cell, Protocol, Source
-from zsq_data import SUBJECTS, Subject
-
-SEEDS = (10, 11, 12)
-"""Not those that defaults were looked at with."""
+from zsq_data import SEEDS, SUBJECTS, Subject
 
 UNSEEDED = frozenset({"data", "moments"})
 REAL_SAMPLES, REAL_SAMPLES_LARGE = 256, 64
@@ -44,6 +41,8 @@ class Block:
         sources: (calibrator, effort, samples; 0: its own default), with further fields of Source where needed.
         roundings, bits, protocols: combined freely.
         seeds: one source each.
+        redrawn: real data have a seed, too: other inputs for each.
+        steps: of a learned rounding on a large network; 0: its default; None: those of ``STEPS_LARGE``.
         essential: a promise rests on it; goes first.
     """
 
@@ -55,6 +54,8 @@ class Block:
     bits: tuple[str, ...]
     protocols: tuple[Protocol, ...] = (DEPLOYABLE,)
     seeds: tuple[int, ...] = SEEDS
+    redrawn: bool = False
+    steps: int | None = None
     essential: bool = False
 
     def cells(self) -> Iterator[Cell]:
@@ -63,11 +64,11 @@ class Block:
             if self.networks and item.name not in self.networks:
                 continue
             for source, seed in product(self.sources, self.seeds):
-                if source.calibrator in UNSEEDED and seed != self.seeds[0]:
+                if source.calibrator in UNSEEDED and not self.redrawn and seed != self.seeds[0]:
                     continue
                 placed = _placed(source, item, seed)
                 for protocol, rounding, bits in product(self.protocols, self.roundings, self.bits):
-                    cell = _cell(placed, item, protocol, rounding, bits)
+                    cell = _cell(placed, item, protocol, rounding, bits, self.steps)
                     if cell is not None:
                         yield cell
 
@@ -80,20 +81,23 @@ def _placed(source: Source, item: Subject, seed: int) -> Source:
     """Fewer inputs for large networks on a CPU; real data have no seed of their own, moments neither."""
     samples, slow = source.samples, item.large and source.device == "cpu"
     if source.calibrator == "data":
-        samples = REAL_SAMPLES_LARGE if item.large else REAL_SAMPLES
+        samples = source.samples or (REAL_SAMPLES_LARGE if item.large else REAL_SAMPLES)
     elif slow:
         samples = 0
     effort = "balanced" if slow else source.effort
     return replace(source, network=item.name, seed=seed, samples=samples, effort=effort)
 
 
-def _cell(source: Source, item: Subject, protocol: Protocol, rounding: str, bits: str) -> Cell | None:
+def _cell(
+    source: Source, item: Subject, protocol: Protocol, rounding: str, bits: str, steps: int | None
+) -> Cell | None:
     weights, activations = (int(part) for part in bits[1:].split("a"))
     if rounding == "adaround" and weights == 8:
         return None
     if source.calibrator == "moments" and rounding in {"gptq", "adaround"}:
         rounding = "nearest" if weights == 8 else "squant"
-    steps = STEPS_LARGE[source.device] if rounding == "adaround" and item.large else 0
+    if steps is None:
+        steps = STEPS_LARGE[source.device] if rounding == "adaround" and item.large else 0
     return Cell(
         source=source, protocol=protocol, rounding=rounding, weights=weights, activations=activations, steps=steps
     )
@@ -273,6 +277,16 @@ COSTS = (
         bits=("w4a8",),
         seeds=FIRST,
     ),
+    Block(
+        name="costs-default-steps",
+        question="what the default steps of learned rounding cost on a CPU, and bring",
+        networks=("mobilenetv1_075_224",),
+        sources=(AUTO,),
+        roundings=("adaround",),
+        bits=("w4a8",),
+        seeds=FIRST,
+        steps=0,
+    ),
 )
 """Run by name, one process at a time: --block costs-calibrators --block costs-roundings --jobs 1 --threads 2."""
 
@@ -289,21 +303,22 @@ GPU = (
     ),
     Block(
         name="gpu-w4a4",
-        question="four bits everywhere on large networks, how far from real data",
+        question="four bits everywhere on large networks, how far from as many real inputs",
         networks=LARGE,
         sources=(CUDA_AUTO, CUDA_DATA),
         roundings=("adaround",),
         bits=("w4a4",),
-        seeds=FIRST,
+        redrawn=True,
     ),
     Block(
         name="gpu-w4a4-varied",
-        question="the same with as many inverted inputs as small networks get",
+        question="the same with as many inputs as small networks get, and time to invert them",
         networks=LARGE,
-        sources=(replace(VARIED, device="cuda"),),
-        roundings=("gptq", "adaround"),
+        sources=tuple(replace(source, device="cuda") for source in (VARIED, replace(DATA, samples=VARIED.samples))),
+        roundings=("adaround",),
         bits=("w4a4",),
-        seeds=FIRST,
+        redrawn=True,
+        essential=True,
     ),
     Block(
         name="gpu-generator",

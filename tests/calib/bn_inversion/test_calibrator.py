@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from onnx_graphs import batchnorm, node, proto, weights, write
 from picture_nets import channels_last
 
-from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Device, Effort
-from zsq_export.calib.bn_inversion import runs
+from zsq_export.calib.base import CalibrationRequest, CalibrationResult, Effort
 from zsq_export.calib.bn_inversion.calibrator import BnInversionCalibrator
 from zsq_export.calib.bn_inversion.objective import batchnorm_loss, norm_targets
 from zsq_export.calib.bn_inversion.runs import match_statistics
@@ -169,12 +168,9 @@ def test_another_process_makes_the_same_bytes(prepared: PreparedModel, digits_mo
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
 
-def test_batches_optimised_at_once_give_what_they_give_one_by_one(
-    prepared: PreparedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_optimised_at_once_give_what_they_give_one_by_one(prepared: PreparedModel) -> None:
     start = starting_point(prepared, seed=0, count=10, given=None)
     settings = replace(SETTINGS[Effort.FAST], inverted=10, batch=4, steps=3)
     one_by_one = match_statistics(prepared, start, settings, FAST).inputs
-    monkeypatch.setattr(runs, "BATCHES_AT_ONCE", {Device.CPU: 8})
-    at_once = match_statistics(prepared, start, settings, FAST).inputs
+    at_once = match_statistics(prepared, start, replace(settings, at_once=8), FAST).inputs
     assert np.mean(np.abs(at_once - one_by_one)) < 1e-4  # a few pixels whose gradient is nearly 0 may go the other way

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zsq_export.calib.base import Effort
-from zsq_export.calib.bn_inversion.settings import FEWEST_INVERTED, QUICK, SETTINGS, InversionSettings
+from zsq_export.calib.base import Device, Effort
+from zsq_export.calib.bn_inversion.settings import (
+    FEWEST_INVERTED,
+    GPU_ELEMENTS,
+    QUICK,
+    SETTINGS,
+    InversionSettings,
+    settings_for,
+)
 
 
 @given(effort=st.sampled_from(list(Effort)), samples=st.integers(1, 1000), elements=st.integers(1, 10**10))
@@ -45,6 +52,19 @@ def test_models_that_would_take_long_get_enough_inputs_and_none_beside_them() ->
 def test_small_models_are_inverted_in_full() -> None:
     for effort, full in SETTINGS.items():
         assert full.fitted(1000) == full, effort
+
+
+def test_a_gpu_with_time_takes_large_batches_and_keeps_prior_inputs_beside_them() -> None:
+    assert all(settings_for(effort, Device.CPU) == full for effort, full in SETTINGS.items())
+    wanted = replace(settings_for(Effort.THOROUGH, Device.CUDA), samples=256)
+    for elements in (1000, 4_000_000, 12_000_000):
+        fitted = wanted.fitted(elements)
+        assert (fitted.samples, fitted.inverted) == (256, 128)
+        assert fitted.batch * elements <= GPU_ELEMENTS and fitted.batch >= 32
+        assert fitted.at_once * fitted.batch * elements <= GPU_ELEMENTS
+    assert wanted.fitted(1000).at_once == 8 and wanted.fitted(4_000_000).at_once == 1
+    quick = settings_for(Effort.BALANCED, Device.CUDA).fitted(4_000_000)
+    assert quick.inverted == SETTINGS[Effort.BALANCED].fitted(4_000_000).inverted and quick.at_once > 1
 
 
 def test_more_effort_is_more_samples_and_steps() -> None:
