@@ -40,7 +40,9 @@ def clean_environment(folder: Path, package: str) -> Path:
     wanted = [f"{name}=={metadata.version(name)}" for name in (package, "numpy")]
     subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True, stderr=subprocess.DEVNULL)
     for name in FORBIDDEN:
-        if subprocess.run([python, "-c", f"import {name}"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        # In its own folder: the one that this was called in may be a checkout, which would be found.
+        tried = subprocess.run([python, "-c", f"import {name}"], cwd=folder, stderr=subprocess.DEVNULL, check=False)
+        if tried.returncode == 0:
             sys.exit(f"the environment is not clean: it has {name}")
     return python
 
