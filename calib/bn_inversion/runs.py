@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from zsq_export.calib.base import CalibrationRequest, Device
 from zsq_export.calib.bn_inversion.class_scores import class_scores, last_features
 from zsq_export.calib.bn_inversion.improve.recipe import Recipe, recipe_for
 from zsq_export.calib.bn_inversion.objective import norm_targets
 from zsq_export.calib.bn_inversion.optimise import FinalLosses, InversionProblem, invert
+from zsq_export.calib.bn_inversion.parametrisation import Pixels, Unbounded, natural_spectrum
 from zsq_export.calib.bn_inversion.settings import InversionSettings
 from zsq_export.calib.bn_inversion.terms import ClassEvidence, Term
 from zsq_export.calib.first_layer import head
@@ -46,6 +46,9 @@ def match_statistics(
     recipe = recipe or recipe_for(model, (), request.seed)
     scores = class_scores(model) if recipe.needs_classes else None
     problem = _problem(model, start, request, scores=scores)
+    if settings.spectral and start.is_picture:
+        height, width = start.variable.shape[2:]
+        problem = replace(problem, parametrisation=natural_spectrum(height, width, request.device.value))
     problem = _improved(problem, model, start, request, recipe) if recipe.improvements else problem
     begun = recipe.start(start, request.seed)
     found = _in_batches(problem, begun, settings, request, settings.inverted)
@@ -155,15 +158,7 @@ def _problem(
         input_name=start.input_name,
         to_input=start.to_input(device),
         unit=start.unit,
-        project=_clamp if start.is_picture else _keep,
+        parametrisation=Pixels() if start.is_picture else Unbounded(),
         targets=norm_targets(model.batchnorms, device),
         class_scores=scores,
     )
-
-
-def _clamp(pictures: Tensor) -> None:
-    pictures.clamp_(0.0, 1.0)
-
-
-def _keep(_variable: Tensor) -> None:
-    """An input that is no picture has no known limits."""

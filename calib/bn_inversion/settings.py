@@ -25,7 +25,7 @@ class InversionSettings:
         largest_batch: BatchNorm input elements of one batch.
         largest_pass: of the batches that are optimised at once; they do not know of each other.
         at_once: how many batches that are, at most.
-        natural: share of the samples that stay prior inputs, however cheap the inversion.
+        spectral: pictures are moved along the spectrum of natural ones, not pixel by pixel.
     """
 
     samples: int
@@ -41,7 +41,7 @@ class InversionSettings:
     largest_batch: float = 6.0e7
     largest_pass: float = 6.0e7
     at_once: int = 1
-    natural: float = 0.0
+    spectral: bool = False
 
     def fitted(self, elements: int) -> InversionSettings:
         """The same within the budget, for a model with so many BatchNorm input elements per sample.
@@ -52,8 +52,7 @@ class InversionSettings:
         """
         affordable = int(self.budget / max(1, self.steps * elements))
         wanted = self.inverted if self.inverted * self.steps * elements <= QUICK else min(self.inverted, self.enough)
-        most = self.samples - int(self.samples * self.natural)
-        inverted = min(most, wanted, max(FEWEST_INVERTED, affordable))
+        inverted = min(self.samples, wanted, max(FEWEST_INVERTED, affordable))
         samples = inverted if inverted == wanted < self.inverted else self.samples
         largest = max(1, int(self.largest_batch / elements))
         batch = _even_batch(inverted, min(self.batch, largest))
@@ -75,6 +74,7 @@ class InversionSettings:
             ("steps", str(self.steps)),
             ("batch", str(self.batch)),
             ("learning rate", f"{self.learning_rate:g}"),
+            ("optimised", "spectrum" if self.spectral else "pixels"),
             ("evidence inputs", str(self.evidence)),
             ("class weight", f"{self.class_weight:g}"),
         )
@@ -111,8 +111,7 @@ GPU_BATCHES = 8
 def settings_for(effort: Effort, device: Device) -> InversionSettings:
     """Those of the effort. A GPU does more at once; where time does not count, it also has larger batches, more steps.
 
-    Inputs that meet the statistics in a large batch may differ from one another as real ones do; prior inputs, half of
-    the samples, have the smooth areas that inverted ones lack (docs/decisions/0005).
+    Inputs that meet the statistics in a large batch may differ from one another as real ones do (docs/decisions/0005).
     """
     settings = SETTINGS[effort]
     if device is Device.CPU:
@@ -120,4 +119,4 @@ def settings_for(effort: Effort, device: Device) -> InversionSettings:
     settings = replace(settings, at_once=GPU_BATCHES, largest_pass=GPU_ELEMENTS)
     if effort is not Effort.THOROUGH:
         return settings
-    return replace(settings, batch=128, steps=400, largest_batch=GPU_ELEMENTS, budget=2.0e12, natural=0.5)
+    return replace(settings, batch=128, steps=400, largest_batch=GPU_ELEMENTS, budget=2.0e12, spectral=True)

@@ -15,13 +15,13 @@ class Seen:
     """One step of an inversion.
 
     Attributes:
-        variable: what is optimised: pictures in 0..1, or the inputs themselves.
+        sought: pictures in 0..1, or the inputs themselves.
         taps: tensor name -> tensor [samples, ...].
         scores: [samples, classes]; None where no term needs classes.
         classes: int64 [samples], one wanted class each; None likewise.
     """
 
-    variable: Tensor
+    sought: Tensor
     taps: Mapping[str, Tensor]
     scores: Tensor | None = None
     classes: Tensor | None = None

@@ -68,4 +68,4 @@ class Texture:
 
     def __call__(self, seen: Seen) -> Tensor:
         """Squared gaps of their means and deviations."""
-        return texture_loss(seen.variable, self.energies)
+        return texture_loss(seen.sought, self.energies)

@@ -54,12 +54,12 @@ def test_small_models_are_inverted_in_full() -> None:
         assert full.fitted(1000) == full, effort
 
 
-def test_a_gpu_with_time_takes_large_batches_and_keeps_prior_inputs_beside_them() -> None:
+def test_a_gpu_with_time_inverts_all_inputs_in_large_batches() -> None:
     assert all(settings_for(effort, Device.CPU) == full for effort, full in SETTINGS.items())
     wanted = replace(settings_for(Effort.THOROUGH, Device.CUDA), samples=256)
     for elements in (1000, 4_000_000, 12_000_000):
         fitted = wanted.fitted(elements)
-        assert (fitted.samples, fitted.inverted) == (256, 128)
+        assert (fitted.samples, fitted.inverted) == (256, 256)
         assert fitted.batch * elements <= GPU_ELEMENTS and fitted.batch >= 32
         assert fitted.at_once * fitted.batch * elements <= GPU_ELEMENTS
     assert wanted.fitted(1000).at_once == 8 and wanted.fitted(4_000_000).at_once == 1
