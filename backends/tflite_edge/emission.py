@@ -1,57 +1,38 @@
-"""The state of one lowering: tensors that exist so far, in which layout and precision, and the ops that made them."""
+"""The state of one lowering: where each ONNX tensor is, in which layout and precision."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
-from zsq_export.backends.tflite_edge.graph import Element, Graph, Op, Tensor, constant, element_of
-from zsq_export.backends.tflite_edge.movement import moved
+from zsq_export.backends.tflite_edge.conversions import Converter
+from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant, element_of
 from zsq_export.backends.tflite_edge.qdq import Operand, operand, qparams_of
 from zsq_export.backends.tflite_edge.shapes import Sizes
 from zsq_export.backends.tflite_edge.sizes import ONE, Size, product
 from zsq_export.backends.tflite_edge.steps import Interval, Step
-from zsq_export.backends.tflite_edge.versions import version_of
-from zsq_export.backends.tflite_edge.views import (
-    Axes,
-    Axis,
-    View,
-    axes_sizes,
-    flat,
-    new_axes,
-    ordered,
-)
+from zsq_export.backends.tflite_edge.views import View, new_axes, ordered
 from zsq_export.errors import UnsupportedOpError
-from zsq_export.quantization.linear import quantize
 from zsq_export.quantization.qparams import QParams
 
 
 @dataclass(kw_only=True, eq=False)
-class Emission:
+class Emission(Converter):
     """What handlers work with. Views that are given out must not be changed.
 
     Attributes:
         sizes: of every ONNX tensor.
-        graph: what has been emitted.
         islands: (node, reason) of every step that was to run in integers and runs in float.
-        current: name of the node that is being emitted, for messages.
     """
 
     sizes: Sizes
-    graph: Graph = field(default_factory=Graph)
     islands: list[tuple[ir.Node, str]] = field(default_factory=list)
-    current: str = ""
     _carrier: View | None = None
     _floats: dict[ir.Value, View] = field(default_factory=dict)
     _integers: dict[ir.Value, View] = field(default_factory=dict)
-    _dequantized: dict[Tensor, View] = field(default_factory=dict)
-    _arranged: dict[tuple[Tensor, Axis, tuple[Size, ...]], Tensor] = field(default_factory=dict)
-    _names: dict[str, int] = field(default_factory=dict)
 
     # Operands
 
@@ -113,34 +94,6 @@ class Emission:
         chosen = (quant or result.quant) if step.integer else None
         return self.new(str(result.value.name), sizes or self.sizes_of(result.value), order, chosen)
 
-    def new(
-        self, name: str, sizes: tuple[Size, ...], order: tuple[int, ...], quant: QParams | None, element: Any = None
-    ) -> View:
-        """A new tensor with axes of its own."""
-        axes = new_axes(sizes)
-        dims = ordered(axes, order)
-        self._check_width("shape", tuple(size.one for size in sizes))
-        kind = element or element_of(quant)
-        assert kind is not None
-        tensor = Tensor(name=self.name(name), sizes=axes_sizes(dims), element=kind, quant=quant)
-        return View(tensor=tensor, axes=axes, dims=dims)
-
-    def add(
-        self, source: str, kind: str, inputs: list[Tensor | None], outputs: list[Tensor], options: Any = None
-    ) -> None:
-        """Appends an op."""
-        operands, results = tuple(inputs), tuple(outputs)
-        self.graph.ops.append(
-            Op(
-                kind=kind,
-                inputs=operands,
-                outputs=results,
-                options=options,
-                version=version_of(kind, operands, results),
-                source=source,
-            )
-        )
-
     def give(self, step: Step, view: View, slot: int = 0, *, clip: Interval | None = None) -> None:
         """Declares a result; limits and requantizes it where that is still to be done."""
         result = step.result(slot)
@@ -153,6 +106,8 @@ class Emission:
         if view.tensor.quant != result.quant:
             view = self.requantized(view, result.quant, step.name)
         self._integers[result.quantized] = view
+
+    # Graph inputs
 
     def provide(self, value: ir.Value, view: View) -> None:
         """Declares a float graph input."""
@@ -180,98 +135,7 @@ class Emission:
         wanted = tuple(batch if index == position else ONE for index in range(rank))
         return self.reshaped(first, wanted, "batch")
 
-    # Conversions
-
-    def requantized(self, view: View, quant: QParams, source: str) -> View:
-        """The same numbers under another scale, or integers from floats."""
-        kind = element_of(quant)
-        if kind is None or quant.axis is not None:
-            raise UnsupportedOpError(
-                f"tensor {view.tensor.name!r} is quantized to {quant.dtype.value}"
-                f"{'' if quant.axis is None else ' per channel'}, which TensorFlow Lite does not have for activations",
-                hint="int8 or int16, one scale per tensor",
-            )
-        tensor = Tensor(
-            name=self.name(f"{view.tensor.name}_quantized"), sizes=view.tensor.sizes, element=kind, quant=quant
-        )
-        self.add(source, "QUANTIZE", [view.tensor], [tensor], schema.QuantizeOptionsT())
-        return replace(view, tensor=tensor)
-
-    def limited(self, view: View, clip: Interval, source: str) -> View:
-        """``min(max(x, low), high)``; on integers exactly what limiting before quantization gives."""
-        for kind, limit in zip(("MAXIMUM", "MINIMUM"), clip, strict=True):
-            if np.isfinite(limit):
-                bound = self.scalar(limit, view.tensor.quant, f"{source}_{kind.lower()}")
-                tensor = Tensor(
-                    name=self.name(f"{view.tensor.name}_limited"),
-                    sizes=view.tensor.sizes,
-                    element=view.tensor.element,
-                    quant=view.tensor.quant,
-                )
-                self.add(source, kind, [view.tensor, bound], [tensor], schema.MaximumMinimumOptionsT())
-                view = replace(view, tensor=tensor)
-        return view
-
-    def arrange(self, view: View, dims: Axes, source: str) -> View:
-        """The same tensor with its atoms grouped and ordered like this; moves data only if it must."""
-        if view.tensor.data is not None:
-            return self._arranged_constant(view, dims)
-        wanted = flat(dims)
-        key = view.tensor, wanted, axes_sizes(dims)
-        if key not in self._arranged:
-            self._arranged[key] = moved(self, view, dims, source)
-        return replace(view, tensor=self._arranged[key], dims=dims)
-
-    def reshaped(self, tensor: Tensor, sizes: tuple[Size, ...], source: str) -> Tensor:
-        """RESHAPE, unless it has this shape already."""
-        if tensor.sizes == sizes:
-            return tensor
-        shape = np.array([-1 if size.is_open else size.one for size in sizes], dtype=np.int32)
-        found = Tensor(
-            name=self.name(f"{tensor.name}_reshaped"), sizes=sizes, element=tensor.element, quant=tensor.quant
-        )
-        operand = self.integers(shape, "shape")
-        self.add(source, "RESHAPE", [tensor, operand], [found], schema.ReshapeOptionsT(newShape=shape))
-        return found
-
-    # Constants
-
-    def integers(self, values: NDArray[Any] | list[int] | int, name: str) -> Tensor:
-        """An int32 constant: axes, shapes, paddings.
-
-        Raises:
-            UnsupportedOpError: one of them needs 64 bits.
-        """
-        wide = np.asarray(values, dtype=np.int64)
-        self._check_width(name, tuple(wide.reshape(-1).tolist()))
-        return constant(self.name(name), wide.astype(np.int32), Element.INT32)
-
-    def scalar(self, value: float, quant: QParams | None, name: str) -> Tensor:
-        """One number in the type of a tensor."""
-        return self.array(np.array(value, dtype=np.float32), quant, name)
-
-    def array(self, values: NDArray[Any], quant: QParams | None, name: str) -> Tensor:
-        """Numbers in the type of a tensor."""
-        kind = element_of(quant)
-        assert kind is not None
-        stored = np.asarray(values, dtype=np.float32) if quant is None else quantize(np.asarray(values), quant)
-        return constant(self.name(name), stored, kind, quant)
-
-    def name(self, wanted: str) -> str:
-        """A name that no tensor has yet."""
-        count = self._names.get(wanted, 0)
-        self._names[wanted] = count + 1
-        return wanted if not count else self.name(f"{wanted}_{count}")
-
     # Inside
-
-    def _check_width(self, what: str, numbers: tuple[int, ...]) -> None:
-        beyond = [number for number in numbers if not -(2**31) <= number < 2**31]
-        if beyond:
-            raise UnsupportedOpError(
-                f"node {self.current!r}: its {what} has {beyond[0]}, TensorFlow Lite has 32 bits for it",
-                hint="make the tensor smaller",
-            )
 
     def _constant_view(self, source: Operand, *, integer: bool) -> View:
         assert source.floats is not None
@@ -285,15 +149,6 @@ class Emission:
             tensor = constant("", source.floats.astype(np.float32), Element.FLOAT32)
         return View(tensor=tensor, axes=axes, dims=axes)
 
-    def _arranged_constant(self, view: View, dims: Axes) -> View:
-        data = view.tensor.data
-        assert data is not None
-        current, wanted = flat(view.dims), flat(dims)
-        moved = data.reshape([atom.size.one for atom in current]).transpose([current.index(atom) for atom in wanted])
-        shaped = moved.reshape([size.one for size in axes_sizes(dims)])
-        name = view.tensor.name or self.name("constant")
-        return replace(view, tensor=constant(name, shaped, view.tensor.element, view.tensor.quant), dims=dims)
-
     def _integer_view(self, quantized: ir.Value) -> View:
         if quantized not in self._integers:
             node = quantized.producer()
@@ -301,16 +156,6 @@ class Emission:
             source, quant = operand(node.inputs[0]), qparams_of(node)
             view = self.view(source, integer=source.quant is not None)
             if view.tensor.data is not None:
-                view = self._arranged_constant(view, view.dims)
+                view = self.arrange(view, view.dims, str(node.name))
             self._integers[quantized] = self.requantized(view, quant, str(node.name))
         return self._integers[quantized]
-
-    def dequantized(self, view: View) -> View:
-        """The same tensor as floats."""
-        if view.tensor not in self._dequantized:
-            tensor = Tensor(
-                name=self.name(f"{view.tensor.name}_dequantized"), sizes=view.tensor.sizes, element=Element.FLOAT32
-            )
-            self.add("", "DEQUANTIZE", [view.tensor], [tensor], schema.DequantizeOptionsT())
-            self._dequantized[view.tensor] = replace(view, tensor=tensor)
-        return replace(view, tensor=self._dequantized[view.tensor].tensor)

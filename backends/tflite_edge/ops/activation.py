@@ -10,7 +10,6 @@ from ai_edge_litert import schema_py_generated as schema
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Tensor
 from zsq_export.backends.tflite_edge.limits import limits_left
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.ops.arithmetic import aligned, like, unary
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step, clip_interval
@@ -101,7 +100,7 @@ def log_softmax(step: Step, emission: Emission) -> None:
 
 
 def _over_last_axis(step: Step, emission: Emission, kind: str, options: object) -> None:
-    view, order = whole_order(emission, emission.read(step), step.name)
+    view, order = emission.whole_order(emission.read(step), step.name)
     axis = int_attribute(step.node, "axis", -1) % len(order)
     order = (*(other for other in order if other != axis), axis)
     view = emission.arrange(view, ordered(view.axes, order), step.name)

@@ -11,7 +11,6 @@ from ai_edge_litert import schema_py_generated as schema
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
 from zsq_export.backends.tflite_edge.limits import limits_left
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import View, ordered
@@ -143,7 +142,7 @@ def aligned(step: Step, emission: Emission) -> tuple[list[View], tuple[int, ...]
     views = [replace(view, axes=((),) * (rank - len(view.axes)) + view.axes) for view in views]
     computed = [view for view in views if view.tensor.data is None] or views
     lead = max(computed, key=lambda view: view.tensor.elements)
-    lead, order = whole_order(emission, lead, step.name)
+    lead, order = emission.whole_order(lead, step.name)
     return [emission.arrange(view, ordered(view.axes, order), step.name) for view in views], order
 
 

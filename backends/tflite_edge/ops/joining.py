@@ -6,7 +6,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Tensor
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import ordered
@@ -18,7 +17,7 @@ def concat(step: Step, emission: Emission) -> None:
     """CONCATENATION; in integers every operand is brought to the scale of the result first."""
     views = [emission.read(step, slot) for slot in range(len(step.operands))]
     computed = [view for view in views if view.tensor.data is None] or views
-    _, order = whole_order(emission, max(computed, key=lambda view: view.tensor.elements), step.name)
+    _, order = emission.whole_order(max(computed, key=lambda view: view.tensor.elements), step.name)
     axis = order.index(int_attribute(step.node, "axis", 0) % len(order))
     quant = step.result().quant if step.integer else None
     tensors: list[Tensor | None] = []

@@ -10,7 +10,6 @@ from ai_edge_litert import schema_py_generated as schema
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Tensor
 from zsq_export.backends.tflite_edge.limits import limits_left
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.ops.weights import WeightLayout, bias_tensor, check_weights, weight_tensor
 from zsq_export.backends.tflite_edge.qdq import Operand
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
@@ -56,7 +55,7 @@ def matmul(step: Step, emission: Emission) -> None:
     """A constant matrix on the right is a fully connected layer of every row, whatever the other axes."""
     weight = step.operand(1).floats
     if weight is not None and weight.ndim == _MATRIX:
-        source, order = whole_order(emission, emission.read(step), step.name)
+        source, order = emission.whole_order(emission.read(step), step.name)
         if order[-1] != len(order) - 1:
             order = identity(len(order))
             source = emission.arrange(source, source.axes, step.name)

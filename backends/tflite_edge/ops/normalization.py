@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.ops.shape import as_shape
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import ONE, fixed
@@ -69,7 +68,7 @@ def batch_normalization(step: Step, emission: Emission) -> None:
         raise UnsupportedOpError(f"node {step.name!r} (BatchNormalization): it is in training mode")
     gamma, beta, mean, variance = (_constant(step, slot).astype(np.float64) for slot in (1, 2, 3, 4))
     factor = gamma / np.sqrt(variance + float_attribute(step.node, "epsilon", _EPSILON))
-    view, order = whole_order(emission, emission.read(step), step.name)
+    view, order = emission.whole_order(emission.read(step), step.name)
     shape = [-1 if axis == 1 else 1 for axis in order]
     for kind, array, options in (
         ("MUL", factor, schema.MulOptionsT()),
@@ -81,7 +80,7 @@ def batch_normalization(step: Step, emission: Emission) -> None:
 
 def _normalized(step: Step, emission: Emission, view: View, axes: tuple[int, ...]) -> View:
     """``(x - mean) / sqrt(variance + epsilon)``."""
-    view, order = whole_order(emission, view, step.name)
+    view, order = emission.whole_order(view, step.name)
     dims = sorted(order.index(axis) for axis in axes)
     mean = _mean(emission, step, view.tensor, dims)
     centred = _new(emission, step, view.tensor.sizes)
@@ -100,7 +99,7 @@ def _normalized(step: Step, emission: Emission, view: View, axes: tuple[int, ...
 
 def _scaled(step: Step, emission: Emission, view: View, rank: int) -> View:
     """Times slot 1, plus slot 2, which broadcast against the last ``rank`` axes; a vector of channels comes first."""
-    view, order = whole_order(emission, view, step.name)
+    view, order = emission.whole_order(view, step.name)
     for slot, kind, options in ((1, "MUL", schema.MulOptionsT()), (2, "ADD", schema.AddOptionsT())):
         if slot < len(step.operands) and step.operands[slot] is not None:
             array = _constant(step, slot)

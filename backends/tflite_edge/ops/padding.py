@@ -7,7 +7,6 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.errors import UnsupportedOpError
@@ -20,7 +19,7 @@ _PADS, _FILL, _AXES = 1, 2, 3
 def pad(step: Step, emission: Emission) -> None:
     """PAD (zeros), PADV2 (another number), MIRROR_PAD (reflect). PAD writes the zero point, so that zeros are zeros."""
     mode = step.node.attributes.get_string("mode", "constant")
-    view, order = whole_order(emission, emission.read(step), step.name)
+    view, order = emission.whole_order(emission.read(step), step.name)
     border = _border(step, len(order))[list(order)]
     operand = emission.integers(border, "border")
     made = emission.result(step, order, quant=view.tensor.quant)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import ONE
 from zsq_export.backends.tflite_edge.steps import Step
@@ -50,7 +49,7 @@ def reduce_to(
         keep: as axes of length 1.
         source: what is reduced; None: operand 0.
     """
-    view, order = whole_order(emission, source or emission.read(step), step.name)
+    view, order = emission.whole_order(source or emission.read(step), step.name)
     sizes = tuple(ONE if axis in axes else size for axis, size in enumerate(view.sizes))
     if not any(flat(tuple(view.axes[axis] for axis in axes))):
         axes = axes[:1]

@@ -8,7 +8,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import ONE, fixed
 from zsq_export.backends.tflite_edge.steps import Step
@@ -23,7 +22,7 @@ def argument(step: Step, emission: Emission) -> None:
     node = step.node
     if int_attribute(node, "select_last_index", 0):
         raise UnsupportedOpError(f"node {step.name!r} ({node.op_type}): select_last_index is not handled")
-    view, order = whole_order(emission, emission.read(step), step.name)
+    view, order = emission.whole_order(emission.read(step), step.name)
     axis = int_attribute(node, "axis", 0) % len(order)
     operand = emission.integers([order.index(axis)], "axis")
     left = tuple(index for index in order if index != axis)
@@ -49,7 +48,7 @@ def top_k(step: Step, emission: Emission) -> None:
     count = constant_value(node.inputs[1])
     if count is None:
         raise UnsupportedOpError(f"node {step.name!r} (TopK): its k is computed at run time")
-    view, order = whole_order(emission, emission.read(step), step.name)
+    view, order = emission.whole_order(emission.read(step), step.name)
     axis = int_attribute(node, "axis", -1) % len(order)
     order = (*(index for index in order if index != axis), axis)
     view = emission.arrange(view, ordered(view.axes, order), step.name)

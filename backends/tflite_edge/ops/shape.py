@@ -9,7 +9,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
 from zsq_export.backends.tflite_edge.sizes import ONE, Size
 from zsq_export.backends.tflite_edge.steps import Step
@@ -78,7 +77,7 @@ def tile(step: Step, emission: Emission) -> None:
     repeats = constant_value(step.node.inputs[1])
     if repeats is None:
         raise UnsupportedOpError(f"node {step.name!r} (Tile): its repeats are computed at run time")
-    view, order = whole_order(emission, emission.read(step), step.name)
+    view, order = emission.whole_order(emission.read(step), step.name)
     if any(view.sizes[axis].is_open and times != 1 for axis, times in enumerate(repeats)):
         raise UnsupportedOpError(f"node {step.name!r} (Tile): it repeats the batch, which is open")
     operand = emission.integers([int(repeats[axis]) for axis in order], "repeats")
@@ -90,7 +89,7 @@ def tile(step: Step, emission: Emission) -> None:
 def _copied(step: Step, emission: Emission, view: View, sizes: tuple[Size, ...], copied: tuple[int, ...]) -> View:
     if not copied:
         return view
-    view, order = whole_order(emission, view, step.name)
+    view, order = emission.whole_order(view, step.name)
     if any(sizes[axis].is_open for axis in copied):
         refuse_integers(step.integer, "it copies along the open batch")
         return _copied_along_batch(step, emission, view, sizes, order)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
-from zsq_export.backends.tflite_edge.movement import whole_order
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
@@ -111,7 +110,7 @@ def split(step: Step, emission: Emission) -> None:
 
 
 def _equal_parts(step: Step, emission: Emission, view: View, axis: int) -> None:
-    view, order = whole_order(emission, view, step.name)
+    view, order = emission.whole_order(view, step.name)
     parts = [
         emission.new(str(value.name), emission.sizes_of(value), order, view.tensor.quant) for value in step.node.outputs
     ]
@@ -159,7 +158,7 @@ def _in_front(emission: Emission, step: Step, view: View, axis: int) -> View:
 
 def picked(emission: Emission, step: Step, view: View, axis: int, indices: NDArray[np.int64]) -> View:
     """GATHER along one axis."""
-    view, order = whole_order(emission, view, step.name)
+    view, order = emission.whole_order(view, step.name)
     sizes = tuple(fixed(len(indices)) if index == axis else size for index, size in enumerate(view.sizes))
     made = emission.new(f"{step.name}_picked", sizes, order, view.tensor.quant)
     options = schema.GatherOptionsT(axis=order.index(axis))
@@ -174,7 +173,7 @@ def cut(emission: Emission, step: Step, view: View, cuts: Cut, name: str = "") -
     """
     if not cuts:
         return view
-    view, order = whole_order(emission, view, step.name)
+    view, order = emission.whole_order(view, step.name)
     if len(order) > _MAX_RANK:
         raise UnsupportedOpError(f"node {step.name!r} slices {len(order)} axes, TensorFlow Lite has {_MAX_RANK}")
     sizes = tuple(fixed(cuts[axis][1]) if axis in cuts else size for axis, size in enumerate(view.sizes))
