@@ -21,7 +21,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("bench")
 def test_every_cell_has_a_file_of_its_own_and_the_baselines_are_everywhere() -> None:
-    from zsq_plan import BLOCKS, SEEDS, all_cells
+    from zsq_blocks import BLOCKS
+    from zsq_data import SEEDS
+    from zsq_plan import all_cells
 
     cells = all_cells(BLOCKS)
     assert max(Counter(cell.key for cell in cells).values()) == 1
@@ -36,7 +38,8 @@ def test_every_cell_has_a_file_of_its_own_and_the_baselines_are_everywhere() -> 
 
 @pytest.mark.usefixtures("bench")
 def test_large_networks_get_fewer_inputs_on_a_cpu_only() -> None:
-    from zsq_plan import BLOCKS, COSTS, GPU, LARGE, all_cells
+    from zsq_blocks import BLOCKS, COSTS, GPU, LARGE
+    from zsq_plan import all_cells
 
     for blocks, device, wanted in ((BLOCKS, "cpu", {("balanced", 0), ("balanced", 64)}),
                                    (COSTS, "cpu", {("balanced", 0), ("balanced", 64)}),
@@ -49,8 +52,9 @@ def test_large_networks_get_fewer_inputs_on_a_cpu_only() -> None:
 
 @pytest.mark.usefixtures("bench")
 def test_every_seed_draws_real_inputs_of_its_own() -> None:
+    from zsq_blocks import GPU, LARGE
     from zsq_data import SEEDS, spread
-    from zsq_plan import GPU, LARGE, all_cells
+    from zsq_plan import all_cells
 
     draws = [spread(256, 1000, draw).tolist() for draw in range(len(SEEDS))]
     assert len(set().union(*draws)) == 3 * 256 and max(map(max, draws)) < 1000
@@ -65,8 +69,9 @@ def test_every_seed_draws_real_inputs_of_its_own() -> None:
 
 @pytest.mark.usefixtures("bench")
 def test_shards_share_the_sources_without_overlap() -> None:
+    from zsq_blocks import BLOCKS
     from zsq_jobs import Machine, _of_shard
-    from zsq_plan import BLOCKS, all_cells
+    from zsq_plan import all_cells
 
     cells = all_cells(BLOCKS)
     parts = [_of_shard(cells, Machine(shard=index, shards=3)) for index in (1, 2, 3)]
@@ -80,8 +85,9 @@ def test_promises_are_judged_by_the_mean_over_the_seeds() -> None:
     from dataclasses import replace
 
     from zsq_bars import verdicts
+    from zsq_blocks import BLOCKS
     from zsq_cells import Result
-    from zsq_plan import BLOCKS, all_cells
+    from zsq_plan import all_cells
     from zsq_tables import figure, markdown
 
     cells = [

@@ -12,8 +12,9 @@ import argparse
 import time
 from dataclasses import replace
 
-from zsq_cells import Protocol, _logits, _table
+from zsq_cells import Protocol
 from zsq_data import subject
+from zsq_measure import logits_of, table_of
 
 from zsq_export import pipeline
 from zsq_export.calib.base import Effort
@@ -56,13 +57,13 @@ def _network(name: str, samples: int) -> None:
     made = pipeline.calibrate(path, CalibrationOptions(seed=1, effort=effort, samples=samples))
     held = pipeline.calibrate(path, CalibrationOptions(seed=2, effort=effort, samples=64)).result.inputs
     ((entry, inputs),) = held.items()
-    exact = _logits(OrtSession(made.prepared.folded), entry, inputs)
+    exact = logits_of(OrtSession(made.prepared.folded), entry, inputs)
     for bits, protocol in SCHEMES:
         edge = bits if protocol is Protocol.LITERATURE else PlanOptions().edge_bits
         for variant in (*PLAIN, *VARIANTS):
             rounding = variant if variant in PLAIN else "adaround"
             plan_options = PlanOptions(weights_bits=bits, activations_bits=bits, edge_bits=edge, rounding=rounding)
-            plan = make_plan(made.prepared, made.result.statistics, _table(protocol), plan_options)
+            plan = make_plan(made.prepared, made.result.statistics, table_of(protocol), plan_options)
             request = RoundingRequest(
                 model=made.prepared.folded, plan=plan, statistics=made.result.statistics, inputs=made.result.inputs
             )
@@ -71,7 +72,7 @@ def _network(name: str, samples: int) -> None:
             found = AdaroundRounding(VARIANTS[variant]).round(request) if learned else round_weights(request)
             seconds = time.perf_counter() - start
             quantized = pipeline.insert_qdq(made.prepared, found.plan, found.integers)
-            sqnr = sqnr_db(exact, _logits(OrtSession(quantized), entry, inputs))
+            sqnr = sqnr_db(exact, logits_of(OrtSession(quantized), entry, inputs))
             print(f"{name} W{bits}A{bits} {protocol} {variant}: {sqnr:.2f} dB, {seconds:.0f} s", flush=True)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from statistics import mean
 
+from zsq_blocks import LARGE
 from zsq_cells import Cell, Protocol, Result
 from zsq_data import SUBJECTS
-from zsq_plan import LARGE
 from zsq_tables import Method
 
 CHENYAOFO = "resnet20_chenyaofo"

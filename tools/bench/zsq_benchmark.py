@@ -9,7 +9,7 @@
     python tools/bench/zsq_benchmark.py --block costs-calibrators --block costs-roundings --jobs 1 --threads 2
     python tools/bench/zsq_benchmark.py --report             # measures nothing, shows what <work> holds
 
-What is measured is listed in zsq_plan.py. Protocols: "deployable" quantizes every tensor that the target onnxruntime
+What is measured is listed in zsq_blocks.py. Protocols: "deployable" quantizes every tensor that the target onnxruntime
 does, the first and last layer in 8 bits; "literature" is that of papers (literature.py). Nothing is chosen on test
 data: each cell is the last state of its method. Baselines: random inputs, weights only (float activations), and real
 training inputs through the same pipeline. Each result is a JSON file under <work>/zsq; delete it to measure again.
@@ -25,10 +25,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from zsq_bars import verdicts
+from zsq_blocks import BLOCKS, COSTS, GPU, QUICK
 from zsq_cells import Cell
 from zsq_data import subject
 from zsq_jobs import Machine, core_seconds, load, run
-from zsq_plan import BLOCKS, COSTS, GPU, QUICK, Block, all_cells
+from zsq_plan import Block, all_cells
 from zsq_tables import figure, markdown
 
 
@@ -56,7 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("network", "calibrator", "rounding", "bits", "protocol", "seed"):
         parser.add_argument(f"-{name[0]}", f"--{name}", action="append", default=[], help="only this one; repeatable")
-    parser.add_argument("--block", action="append", default=[], help="only this block of zsq_plan.py; repeatable")
+    parser.add_argument("--block", action="append", default=[], help="only this block of zsq_blocks.py; repeatable")
     parser.add_argument("--quick", action="store_true", help="one small network, one seed, a few minutes")
     parser.add_argument("--report", action="store_true", help="measure nothing, show what is there")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the i-th of n parts")

@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-SCRIPTS = ("literature.py", "networks.py", "zsq_bars.py", "zsq_benchmark.py", "zsq_cells.py", "zsq_data.py",
-           "zsq_device.py", "zsq_jobs.py", "zsq_plan.py", "zsq_tables.py")  # fmt: skip
+SCRIPTS = ("literature.py", "networks.py", "zsq_bars.py", "zsq_benchmark.py", "zsq_blocks.py", "zsq_cells.py",
+           "zsq_data.py", "zsq_device.py", "zsq_jobs.py", "zsq_measure.py", "zsq_plan.py", "zsq_tables.py")  # fmt: skip
 WHOLE = ("assets.py", "cifar10/cifar10_test1000.npz", "imagenet/ilsvrc2012_val650_227px.zip", "mlperf_tiny/kws01.npz")
 CIFAR_REAL = "cifar10/cifar10_train4000_lossless_webp.zip"
 IMAGENET_REAL = "imagenet/imagenet_train_one_per_class1000_224crop_q88.zip"

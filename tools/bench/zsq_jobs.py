@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from zsq_cells import Cell, Result, Source, calibrate, measure, write_json
+from zsq_cells import Cell, Result, Source, write_json
 from zsq_data import subject
+from zsq_measure import calibrate, measure
 
 LOG = "jobs.jsonl"
 LEARNED = "adaround"
