@@ -88,24 +88,6 @@ class TensorRtRunner:
 
         return infer
 
-    def device_milliseconds(self, inputs: Arrays, *, runs: int = 50) -> tuple[float, ...]:
-        """Time of each run on the device alone, between two CUDA events."""
-
-        buffers = self._prepare(inputs)
-        stream = _new_stream()
-        for _ in range(_WARM_UP):
-            self._enqueue(stream)
-        found = []
-        for _ in range(runs):
-            start, end = _new_event(), _new_event()
-            start.record(stream)
-            self._enqueue(stream)
-            end.record(stream)
-            end.synchronize()
-            found.append(start.elapsed_time(end))
-        del buffers
-        return tuple(found)
-
     def executed_precisions(self) -> tuple[ExecutedOp, ...]:
         """Every layer of the engine with the type that it computes in, from the engine inspector."""
         layers = inspect_loaded(self._library, self._loaded)
@@ -197,13 +179,6 @@ def _new_stream() -> torch.cuda.Stream:
     stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     return stream
-
-
-def _new_event() -> torch.cuda.Event:
-    import torch
-
-    event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    return event
 
 
 def _macs_of(file: Path) -> dict[str, int]:

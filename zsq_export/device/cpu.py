@@ -16,7 +16,6 @@ _INT8_EXTENSIONS = (
 )  # fmt: skip
 """Best first, by their names in /proc/cpuinfo (x86 flags, Arm features). The last three have no int8 dot product."""
 
-_DOT_PRODUCTS = frozenset(_INT8_EXTENSIONS[:6])
 _BF16_EXTENSIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _F16_EXTENSIONS = frozenset({"amx_fp16", "asimdhp"})
 
@@ -37,11 +36,6 @@ class Cpu:
     def int8_extension(self) -> str:
         """The best extension that speeds int8 up, or "" where unknown."""
         return next((name for name in _INT8_EXTENSIONS if name in self.flags), "")
-
-    @property
-    def has_int8_dot_product(self) -> bool:
-        """Whether products are summed in 32 bits; without it uint8 x int8 pairs may saturate in 16."""
-        return bool(self.flags & _DOT_PRODUCTS)
 
     @property
     def has_bf16(self) -> bool:

@@ -26,23 +26,3 @@ def sqnr_db(reference: NDArray[Any], approximation: NDArray[Any]) -> float:
     if noise == 0.0:
         return math.inf
     return 10.0 * math.log10(power / noise) if power > 0.0 else -math.inf
-
-
-def cosine_similarity(reference: NDArray[Any], approximation: NDArray[Any]) -> float:
-    """Cosine of the angle between two tensors seen as vectors, in [-1, 1].
-
-    Returns:
-        1 where both are all zero, 0 where one is.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if reference.shape != approximation.shape:
-        raise ValueError(f"shapes {reference.shape} and {approximation.shape} differ")
-    first, second = reference.astype(np.float64).ravel(), approximation.astype(np.float64).ravel()
-    norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))
-    if norms == (0.0, 0.0):
-        return 1.0
-    if 0.0 in norms:
-        return 0.0
-    return float(np.clip(first @ second / (norms[0] * norms[1]), -1.0, 1.0))

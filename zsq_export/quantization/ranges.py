@@ -71,18 +71,5 @@ def scale_and_zero_point(minimum: float, maximum: float, spec: QuantSpec) -> tup
     return scale, min(max(round(low - bottom / scale), low), high)
 
 
-def representable_range(qparams: QParams) -> tuple[float, float]:
-    """The real interval that per-tensor qparams can express.
-
-    Raises:
-        ValueError: the qparams are per channel.
-    """
-    if len(qparams.scale) != 1:
-        raise ValueError("a single range needs per-tensor qparams")
-    low, high = qparams.limits
-    scale, zero_point = qparams.scale[0], qparams.zero_point[0]
-    return scale * (low - zero_point), scale * (high - zero_point)
-
-
 def _middle(spec: QuantSpec) -> int:
     return 0 if spec.dtype.signed else 1 << (spec.width - 1)

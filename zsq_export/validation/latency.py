@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.device.energy import Energy
-from zsq_export.device.ratios import Ratio, Timings, ratio_of
+from zsq_export.device.ratios import Ratio, Timings
 from zsq_export.device.timing import Clock, Counter, Rest, TimingOptions, measure
 from zsq_export.validation.figures import InputOrigin, Latency, LatencySeries, SpeedUp
 
@@ -166,18 +166,6 @@ def summarize_latency(
         energy=energy.counter or energy.note,
         raised_priority=timings.raised,
     )
-
-
-def speed_up(label: str, baseline: NDArray[np.float64], quantized: NDArray[np.float64], *, seed: int = 0) -> SpeedUp:
-    """Median ratio of paired rounds with its 95 % interval.
-
-    Args:
-        label: of the baseline.
-        baseline: seconds per inference, one per round.
-        quantized: likewise, of the same rounds.
-        seed: of the resampling.
-    """
-    return _speed_up(label, ratio_of(baseline, quantized, seed=seed))
 
 
 def _speed_up(label: str, found: Ratio) -> SpeedUp:
