@@ -22,7 +22,9 @@ from zsq_export.errors import ArtifactError, CalibrationError, PlanError, UsageE
 from zsq_export.execution import covariance
 from zsq_export.graph.prepare import prepare_model
 from zsq_export.pipeline import Conversion, calibrating
+from zsq_export.planning import planner
 from zsq_export.planning.plan_json import plan_to_json
+from zsq_export.rounding import correction
 from zsq_export.verification import held_out_inputs
 
 TARGETS = ("onnxruntime", "openvino")
@@ -231,6 +233,18 @@ def test_an_equalized_calibration_is_resumed_as_such(
     report = zsq_export.validate(tmp_path / "b", latency=None)
     assert report.layers is not None
     assert report.layers.layers[0].sqnr_db > 10
+
+
+def test_biases_are_corrected_once_after_the_weights_are_rounded(
+    digits_model: Any, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    for module in (planner, correction):
+        original = module.bias_corrections
+        monkeypatch.setattr(module, "bias_corrections", lambda *given, of=original: counted.append(1) or of(*given))
+    zsq_export.convert(digits_model.path, targets=TARGETS[:1], output=tmp_path / "out", saved_calibration=saved)
+    assert len(counted) == 1
+    assert json.loads((tmp_path / "out" / "plan.json").read_text())["bias_corrections"]
 
 
 def test_plan_and_calibration_have_to_agree(digits_model: Any, saved: Path, tmp_path: Path) -> None:

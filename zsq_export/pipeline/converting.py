@@ -75,7 +75,8 @@ def _fill(work: _Work, backend: Backend, folder: Path, refine: Refine | None) ->
     """Everything of the way that is done once per target."""
     conversion, calibrated, progress = work.conversion, work.calibrated, work.progress
     progress(f"planning for {backend.name}", None)
-    plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, conversion.planning)
+    uncorrected = replace(conversion.planning, bias_correction=False)
+    plan = read_plan(conversion, calibrated, backend) or plan_for(calibrated, backend, uncorrected)
     rounded = round_plan(conversion, calibrated, plan, progress)
     if refine is not None:
         rounded = refine(calibrated, backend, rounded, work.judge)

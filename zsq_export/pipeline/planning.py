@@ -77,6 +77,7 @@ def round_plan(conversion: Conversion, calibrated: Calibrated, plan: Plan, progr
         RoundingRequest(
             model=calibrated.prepared.folded,
             plan=plan,
+            correct_biases=conversion.planning.bias_correction and conversion.saved_plan is None,
             statistics=calibrated.result.statistics,
             inputs=calibrated.result.inputs,
             covariances=calibrated.covariances,

@@ -31,6 +31,8 @@ class RoundingRequest:
     Attributes:
         model: the folded float model; it is not changed.
         plan: the target's placement with its ranges.
+        correct_biases: the mean error of the weights is to be taken out of the biases, though the plan does not hold
+            the corrections yet.
         statistics: of the folded model's tensors, as they were calibrated; may be empty.
         inputs: synthetic inputs, graph input -> float32 [samples, ...]; may be empty.
         covariances: of the model on the inputs, if other roundings share them; None: gathered anew.
@@ -42,6 +44,7 @@ class RoundingRequest:
 
     model: ir.Model
     plan: Plan
+    correct_biases: bool = False
     statistics: Mapping[str, TensorStatistics] = field(default_factory=dict)
     inputs: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     covariances: Covariances | None = None
@@ -56,7 +59,7 @@ class Rounded:
     """The result.
 
     Attributes:
-        plan: as given, perhaps with other scales and bias corrections.
+        plan: as given, with bias corrections for the integers if they are wanted, perhaps with other scales.
         integers: of the weights that are not simply rounded to the nearest integer.
     """
 

@@ -9,9 +9,13 @@ from zsq_export.rounding.base import Integers, Rounded, RoundingRequest
 
 
 def with_corrected_biases(request: RoundingRequest, integers: Integers) -> Rounded:
-    """The integers, and the plan with the mean error that is left taken out of the biases, if it corrects any."""
-    plan = request.plan
-    if plan.bias_corrections:
+    """The integers, and the plan with the mean error that is left taken out of the biases, if that is wanted.
+
+    Corrections that a plan holds are those of the nearest integers: they stay where there are no others, and where no
+    statistics are left to compute them anew.
+    """
+    plan, planned = request.plan, request.plan.bias_corrections
+    if integers if planned else request.correct_biases:
         found = bias_corrections(request.model, plan.tensors, request.statistics, integers)
-        plan = replace(plan, bias_corrections=found or plan.bias_corrections)
+        plan = replace(plan, bias_corrections=found or planned)
     return Rounded(plan=plan, integers=integers)

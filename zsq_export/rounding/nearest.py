@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zsq_export.rounding.base import Rounded, RoundingRequest
+from zsq_export.rounding.correction import with_corrected_biases
 
 
 class NearestRounding:
@@ -17,5 +18,5 @@ class NearestRounding:
         return None
 
     def round(self, request: RoundingRequest) -> Rounded:
-        """Leaves the plan as it is."""
-        return Rounded(plan=request.plan)
+        """Corrects the biases; nothing else changes."""
+        return with_corrected_biases(request, {})

@@ -12,6 +12,7 @@ from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.rounding.base import Rounded, Rounding, RoundingRequest
 
 _ROUNDINGS = Registry(group="zsq_export.roundings", kind="rounding")
+_NEAREST = "nearest"
 
 
 def rounding_names() -> tuple[str, ...]:
@@ -37,7 +38,7 @@ def round_weights(request: RoundingRequest) -> Rounded:
     """
     rounding = get_rounding(request.plan.rounding)
     if not _on_integer_grids(request.plan):
-        return Rounded(plan=replace(request.plan, rounding="nearest"))
+        return get_rounding(_NEAREST).round(replace(request, plan=replace(request.plan, rounding=_NEAREST)))
     obstacle = rounding.obstacle(request)
     if obstacle is not None:
         raise PlanError(f"rounding {rounding.name} cannot be used: {obstacle}",

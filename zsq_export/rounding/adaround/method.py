@@ -11,6 +11,7 @@ from zsq_export.rounding.adaround.settings import AdaroundSettings
 from zsq_export.rounding.adaround.sharing import step_keys
 from zsq_export.rounding.base import Rounded, RoundingRequest
 from zsq_export.rounding.gptq import GptqRounding
+from zsq_export.rounding.nearest import NearestRounding
 
 _FEWEST = 2
 
@@ -48,7 +49,7 @@ class AdaroundRounding:
         from zsq_export.rounding.adaround.simulation import simulate
 
         settings = self.settings if request.steps is None else replace(self.settings, steps=request.steps)
-        start = GptqRounding().round(request) if settings.compensated else Rounded(plan=request.plan)
+        start = (GptqRounding() if settings.compensated else NearestRounding()).round(request)
         executor = SegmentedExecutor(request.model, device=request.device)
         inputs = {name: torch.from_numpy(array) for name, array in request.inputs.items()}
         weighted = {use.node for item in request.plan.tensors if item.role is Role.WEIGHT for use in item.uses}
