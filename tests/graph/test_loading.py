@@ -208,6 +208,15 @@ def test_symbolic_dimensions_keep_their_names(tmp_path: Path) -> None:
     assert shape is not None and [str(side) for side in shape] == ["N", "4", "6", "6"]
 
 
+@pytest.mark.parametrize("side", [-1, "?"])
+def test_unknown_dimensions_that_look_known_are_open(side: int | str, tmp_path: Path) -> None:
+    built = proto([CONV], W, inputs={"x": (side, 3, side, side)})
+    built.graph.value_info.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, (side, 4, side, side)))
+    prepared = prepare_model(write(tmp_path, built))
+    assert prepared.inputs[0].shape == (None, 3, None, None)
+    assert len(prepared.folded.graph.outputs[0].shape or ()) == 4
+
+
 def test_subgraph_survives(tmp_path: Path) -> None:
     def branch(op_type: str) -> onnx.GraphProto:
         out = helper.make_tensor_value_info(f"out_{op_type}", TensorProto.FLOAT, None)

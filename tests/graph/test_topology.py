@@ -80,3 +80,9 @@ def test_weight_axis_and_macs(item, shape, inputs, axis, macs) -> None:  # type:
 def test_open_sides_of_a_picture_count_as_224() -> None:
     built = model([node("Conv", ["x", "w"], "y")], {"w": weights(2, 3, 1, 1)}, inputs={"x": ("N", 3, "H", "W")})
     assert node_macs(built) == {"y_node": 6 * 224 * 224}
+
+
+def test_macs_of_open_pictures_with_channels_last() -> None:
+    nodes = [node("Transpose", ["x"], "t", perm=[0, 3, 1, 2]), node("Conv", ["t", "w"], "y")]
+    built = model(nodes, {"w": weights(2, 3, 3, 3)}, inputs={"x": ("N", "H", "W", 3)})
+    assert node_macs(built) == {"y_node": 2 * 3 * 9 * 222 * 222}

@@ -17,6 +17,7 @@ from zsq_export.graph.checks import (
     check_weights,
     sort_nodes,
 )
+from zsq_export.graph.dimensions import forget_unknown_sides
 from zsq_export.graph.external import bring_into_memory, check_external_data
 from zsq_export.graph.naming import make_node_names_unique, name_proto_nodes
 from zsq_export.graph.opset import check_opset, upgrade_opset
@@ -43,6 +44,7 @@ def load_model(path: Path) -> ir.Model:
     proto = read_proto(path)
     check_external_data(proto, path.parent)
     check_names(proto.graph)
+    forget_unknown_sides(proto)
     name_proto_nodes(proto)
     model = _deserialize(path, proto)
     bring_into_memory(model)

@@ -11,14 +11,14 @@ from zsq_export.graph.shapes import infer_shapes
 from zsq_export.graph.topology import int_attribute, is_default_domain, static_shape
 
 _ASSUMED_SIDE = 224
-_SPATIAL_START = 2
+_SPATIAL_RANK = 3
 
 
 def node_macs(model: ir.Model) -> dict[str, int]:
     """Node name -> multiply-accumulates for one sample, for Conv, ConvTranspose, Gemm and MatMul.
 
     The batch is set to 1; a model with a fixed batch is divided by it. Other open axes of an input count as 224 if
-    they are spatial (axis 2 and on of at least three), as 1 otherwise.
+    it has at least three (as calibration takes them, channels first or last), as 1 otherwise.
     """
     sized, batch = _with_static_inputs(model)
     rules = ((node, _RULES.get(node.op_type)) for node in sized.graph if is_default_domain(node))
@@ -43,7 +43,7 @@ def _with_static_inputs(model: ir.Model) -> tuple[ir.Model, int]:
 def _assumed(axis: int, side: int | None, rank: int) -> int:
     if side is not None:
         return side
-    return _ASSUMED_SIDE if axis >= _SPATIAL_START and rank > _SPATIAL_START else 1
+    return _ASSUMED_SIDE if axis and rank >= _SPATIAL_RANK else 1
 
 
 def _elements(value: ir.Value | None) -> int:
