@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -14,9 +14,12 @@ from zsq_export.backends.tflite_edge.qdq import Operand, operand, qparams_of
 from zsq_export.backends.tflite_edge.shapes import Sizes
 from zsq_export.backends.tflite_edge.sizes import ONE, Size, product
 from zsq_export.backends.tflite_edge.steps import Interval, Step
-from zsq_export.backends.tflite_edge.views import View, new_axes, ordered
+from zsq_export.backends.tflite_edge.views import NHWC, View, new_axes, ordered
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.quantization.qparams import QParams
+
+_ROW_RANK = 3
+"""Batch, channels and one spatial axis: kept as a picture of one row where an op has two spatial axes only."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -49,6 +52,13 @@ class Emission(Converter):
             return self._floats[source.value]
         view = self._integer_view(source.value)
         return view if integer else self.dequantized(view)
+
+    def picture(self, step: Step) -> View:
+        """The first operand stored as batch, height, width, channels; one spatial axis becomes a height of 1."""
+        view = self.read(step)
+        if len(view.axes) == _ROW_RANK:
+            view = replace(view, axes=(*view.axes[:2], (), view.axes[2]))
+        return self.arrange(view, ordered(view.axes, NHWC), step.name)
 
     def axes(self, step: Step, slot: int, order: tuple[int, ...]) -> View:
         """An operand whose axes are stored in this order, each a dimension of its own."""
@@ -92,11 +102,16 @@ class Emission(Converter):
         """
         result = step.result(slot)
         chosen = (quant or result.quant) if step.integer else None
-        return self.new(str(result.value.name), sizes or self.sizes_of(result.value), order, chosen)
+        found = sizes or self.sizes_of(result.value)
+        if len(found) == _ROW_RANK and len(order) == len(NHWC):
+            found = (*found[:2], ONE, found[2])
+        return self.new(str(result.value.name), found, order, chosen)
 
     def give(self, step: Step, view: View, slot: int = 0, *, clip: Interval | None = None) -> None:
         """Declares a result; limits and requantizes it where that is still to be done."""
         result = step.result(slot)
+        if len(view.axes) == len(NHWC) and len(self.sizes.get(result.value.name or "", ())) == _ROW_RANK:
+            view = replace(view, axes=(*view.axes[:2], view.axes[3]))
         if clip is not None:
             view = self.limited(view, clip, step.name)
         if not step.integer:

@@ -16,6 +16,7 @@ Shape = tuple[int | str, ...]
 IMAGE: Shape = ("N", 6, 9, 11)
 SQUARE: Shape = ("N", 8, 8, 8)
 """Channels as many as rows and columns: a layout guessed from sizes would be wrong here."""
+ROW: Shape = ("N", 6, 37)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,12 @@ class Case:
 def _conv(shape: Shape = IMAGE, kernel: tuple[int, int] = (3, 3), out: int = 5, **attributes: Any) -> Case:
     channels, group = int(shape[1]), attributes.get("group", 1)
     constants = {"w": weights(out, channels // group, *kernel), "b": weights(out, seed=1)}
+    return Case(nodes=[node("Conv", ["x", "w", "b"], "y", **attributes)], constants=constants, shape=shape)
+
+
+def _row(shape: Shape = ROW, kernel: int = 3, out: int = 5, **attributes: Any) -> Case:
+    channels, group = int(shape[1]), attributes.get("group", 1)
+    constants = {"w": weights(out, channels // group, kernel), "b": weights(out, seed=1)}
     return Case(nodes=[node("Conv", ["x", "w", "b"], "y", **attributes)], constants=constants, shape=shape)
 
 
@@ -149,6 +156,25 @@ _CONV = {
         constants={"w": weights(4, 6, 3, 3), "low": np.float32(0.5)},
     ),
 }
+
+_ROWS = {
+    "conv of rows": _row(),
+    "conv of rows, stride 2, dilated": _row(strides=[2], dilations=[2], pads=[3, 1]),
+    "conv of rows, same": _row(auto_pad="SAME_UPPER", strides=[2]),
+    "conv of rows of one channel": _row(("N", 1, 40), kernel=8, strides=[4], out=16),
+    "depthwise of rows": _row(group=6, out=6, pads=[1, 1]),
+    "max pool of rows": _unary("MaxPool", ROW, kernel_shape=[3], strides=[2], pads=[1, 1]),
+    "average pool of rows": _unary("AveragePool", ROW, kernel_shape=[2], strides=[2], wide_steps=2),
+    "average pool of a whole row": _unary("AveragePool", ROW, kernel_shape=[37]),
+    "conv of rows, relu, conv, mean": Case(
+        nodes=[
+            node("Conv", ["x", "w"], "c", pads=[2, 0]), node("Relu", ["c"], "r"), node("Conv", ["r", "v"], "d"),
+            node("Transpose", ["d"], "t", perm=[0, 2, 1]), node("ReduceMean", ["t"], "y", axes=[1], keepdims=0),
+        ],
+        constants={"w": weights(4, 6, 3), "v": weights(5, 4, 1)},
+        shape=ROW,
+    ),
+}  # fmt: skip
 _DECONV = {
     "deconv k2 s2": _deconv((2, 2), strides=[2, 2]),
     "deconv k3 s2 p1 op1": _deconv(strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]),
@@ -198,6 +224,11 @@ _POOL = {
     "mean of channels": _unary("ReduceMean", axes=[1], keepdims=0),
     "max of columns": _unary("ReduceMax", axes=[-1], keepdims=0),
     "min of channels": _unary("ReduceMin", axes=[1], keepdims=1),
+    "norm of channels": _unary("ReduceL2", axes=[1], keepdims=1, integer=False),
+    "norm of all": _unary("ReduceL2", axes=[1, 2, 3], keepdims=0, integer=False),
+    "sizes of rows": _unary("ReduceL1", axes=[-1], keepdims=0, integer=False),
+    "squares of rows": _unary("ReduceSumSquare", axes=[2], keepdims=1, integer=False),
+    "product of columns": _unary("ReduceProd", axes=[3], keepdims=0, integer=False),
     "sum of space": Case(
         nodes=[node("ReduceSum", ["x", "axes"], "y", keepdims=0)], constants={"axes": np.array([2, 3])}
     ),
@@ -231,6 +262,9 @@ _ARITHMETIC = {
     "pow 2": _with("Pow", np.float32(2), integer=False),
     "sqrt of abs": Case(nodes=[node("Abs", ["x"], "a"), node("Sqrt", ["a"], "y")], integer=False),
     "exp": _unary("Exp", integer=False),
+    "round": Case(
+        nodes=[node("Mul", ["x", "c"], "m"), node("Round", ["m"], "y")], constants={"c": _f(2.5)}, integer=False
+    ),
 }
 _ACTIVATIONS = {
     "relu": _unary("Relu"),
@@ -245,6 +279,15 @@ _ACTIVATIONS = {
     "hard swish": _unary("HardSwish"),
     "hard sigmoid": _unary("HardSigmoid", integer=False),
     "elu": _unary("Elu", integer=False),
+    "elu, alpha 0.7": _unary("Elu", alpha=0.7, integer=False),
+    "selu": _unary("Selu", integer=False),
+    "celu": _unary("Celu", alpha=0.6, integer=False),
+    "softplus": _unary("Softplus", integer=False),
+    "softplus of large numbers": Case(
+        nodes=[node("Mul", ["x", "c"], "m"), node("Softplus", ["m"], "y")], constants={"c": _f(300)}, integer=False
+    ),
+    "softsign": _unary("Softsign", integer=False),
+    "mish": _unary("Mish", opset=18, integer=False),
     "prelu": _with("PRelu", np.abs(weights(6, 1, 1))),
     "prelu of one slope": _with("PRelu", _f(0.3).reshape(1, 1, 1)),
     "silu": Case(nodes=[node("Sigmoid", ["x"], "s"), node("Mul", ["x", "s"], "y")]),
@@ -388,6 +431,7 @@ _NORMAL = {
         opset=21,
         integer=False,
     ),
+    "local response": _unary("LRN", size=5, alpha=0.3, beta=0.6, bias=1.5, integer=False),
     "batch norm": Case(
         nodes=[node("BatchNormalization", ["x", "s", "b", "m", "v"], "y")],
         constants={**_batchnorm(6), "m": weights(6), "v": np.abs(weights(6, seed=2))},
@@ -395,5 +439,5 @@ _NORMAL = {
     ),
 }
 CASES: Mapping[str, Case] = {
-    **_CONV, **_DECONV, **_POOL, **_ARITHMETIC, **_ACTIVATIONS, **_MOVES, **_LINEAR, **_NORMAL,
+    **_CONV, **_ROWS, **_DECONV, **_POOL, **_ARITHMETIC, **_ACTIVATIONS, **_MOVES, **_LINEAR, **_NORMAL,
 }  # fmt: skip

@@ -4,6 +4,7 @@ from zsq_export.backends.tflite_edge.ops import (
     activation,
     arithmetic,
     convolution,
+    curves,
     deconvolution,
     joining,
     linear,
@@ -18,6 +19,6 @@ from zsq_export.backends.tflite_edge.ops import (
 )
 
 __all__ = [
-    "activation", "arithmetic", "convolution", "deconvolution", "joining", "linear", "normalization", "padding",
-    "pooling", "reduction", "resize", "selection", "shape", "slicing",
+    "activation", "arithmetic", "convolution", "curves", "deconvolution", "joining", "linear", "normalization",
+    "padding", "pooling", "reduction", "resize", "selection", "shape", "slicing",
 ]  # fmt: skip

@@ -116,14 +116,6 @@ def hard_swish(step: Step, emission: Emission) -> None:
     unary(step, emission, "HARD_SWISH", schema.HardSwishOptionsT())
 
 
-@handles("Elu", attributes=("alpha",), integer=False)
-def elu(step: Step, emission: Emission) -> None:
-    """ELU, which knows alpha = 1 only."""
-    if float_attribute(step.node, "alpha", 1.0) != 1.0:
-        raise UnsupportedOpError(f"node {step.name!r} (Elu): target tflite handles alpha = 1 only")
-    unary(step, emission, "ELU")
-
-
 @handles("Gelu", attributes=("approximate",))
 def gelu(step: Step, emission: Emission) -> None:
     """GELU, exact or by tanh."""

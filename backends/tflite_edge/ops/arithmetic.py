@@ -25,7 +25,7 @@ _EXTREMES = {"Max": "MAXIMUM", "Min": "MINIMUM"}
 _FUNCTIONS = {
     "Abs": ("ABS", schema.AbsOptionsT), "Neg": ("NEG", schema.NegOptionsT), "Exp": ("EXP", schema.ExpOptionsT),
     "Sqrt": ("SQRT", None), "Log": ("LOG", None), "Sin": ("SIN", None), "Cos": ("COS", schema.CosOptionsT),
-    "Floor": ("FLOOR", None), "Ceil": ("CEIL", None), "Sign": ("SIGN", schema.SignOptionsT),
+    "Floor": ("FLOOR", None), "Ceil": ("CEIL", None), "Round": ("ROUND", None), "Sign": ("SIGN", schema.SignOptionsT),
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from zsq_export.backends.tflite_edge.limits import limits_left
 from zsq_export.backends.tflite_edge.ops.narrow import Join, join_of, joined_source
 from zsq_export.backends.tflite_edge.ops.weights import WeightLayout, bias_tensor, check_weights, weight_tensor
 from zsq_export.backends.tflite_edge.ops.windows import ATTRIBUTES, Window, padding_code, window_of
+from zsq_export.backends.tflite_edge.qdq import Operand
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
@@ -36,13 +37,14 @@ def convolution(step: Step, emission: Emission) -> None:
         raise UnsupportedOpError(f"node {step.name!r} (Conv): its weight is computed at run time")
     check_weights(step)
     sizes = emission.sizes_of(step.node.outputs[0])
-    source = emission.axes(step, 0, NHWC) if weight.floats.ndim == 4 else emission.read(step)
+    source = emission.picture(step) if weight.floats.ndim in (3, 4) else emission.read(step)
     window = window_of(
         step.node,
         weight.floats.shape[2:],
         tuple(size.one for size in source.sizes[2:]),
         tuple(size.one for size in sizes[2:]),
     )
+    step = _with_planar_weight(step, weight)
     groups, channels = int_attribute(step.node, "group", 1), source.sizes[1].one
     join = join_of(window, channels, _channels(step)) if groups == 1 and _is_byte(step, source) else None
     if join is not None:
@@ -53,6 +55,15 @@ def convolution(step: Step, emission: Emission) -> None:
         _depthwise(step, emission, tensor, window, padding)
     else:
         _standard(step, emission, tensor, window, padding)
+
+
+def _with_planar_weight(step: Step, weight: Operand) -> Step:
+    """The weight of a one-dimensional convolution as [out, in, 1, width]."""
+    if weight.floats is None or weight.floats.ndim != 3:
+        return step
+    integers = None if weight.integers is None else np.expand_dims(weight.integers, 2)
+    planar = replace(weight, floats=np.expand_dims(weight.floats, 2), integers=integers)
+    return replace(step, operands=(step.operands[0], planar, *step.operands[2:]))
 
 
 def _standard(step: Step, emission: Emission, tensor: Tensor, window: Window, padding: int) -> None:

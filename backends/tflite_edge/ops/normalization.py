@@ -14,7 +14,7 @@ from zsq_export.backends.tflite_edge.ops.shape import as_shape
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import ONE, fixed
 from zsq_export.backends.tflite_edge.steps import Step
-from zsq_export.backends.tflite_edge.views import View
+from zsq_export.backends.tflite_edge.views import NHWC, View
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import float_attribute, int_attribute
 
@@ -76,6 +76,24 @@ def batch_normalization(step: Step, emission: Emission) -> None:
     ):
         view = _binary(emission, step, kind, view, array.astype(np.float32).reshape(shape), options)
     emission.give(step, view)
+
+
+@handles("LRN", attributes=("alpha", "beta", "bias", "size"), integer=False)
+def local_response_normalization(step: Step, emission: Emission) -> None:
+    """LOCAL_RESPONSE_NORMALIZATION, over channels stored last; ONNX divides alpha by the number of channels summed."""
+    size = int_attribute(step.node, "size", 1)
+    if size % 2 == 0:
+        raise UnsupportedOpError(f"node {step.name!r} (LRN): target tflite does not handle the even size {size}")
+    view = emission.picture(step)
+    options = schema.LocalResponseNormalizationOptionsT(
+        radius=size // 2,
+        bias=float_attribute(step.node, "bias", 1.0),
+        alpha=float_attribute(step.node, "alpha", 1e-4) / size,
+        beta=float_attribute(step.node, "beta", 0.75),
+    )
+    made = emission.result(step, NHWC)
+    emission.add(step.name, "LOCAL_RESPONSE_NORMALIZATION", [view.tensor], [made.tensor], options)
+    emission.give(step, made)
 
 
 def _normalized(step: Step, emission: Emission, view: View, axes: tuple[int, ...]) -> View:

@@ -143,11 +143,12 @@ def _average_by_convolution(step: Step, emission: Emission, source: View, window
 def _window(step: Step, emission: Emission) -> tuple[View, Window]:
     kernel = ints_attribute(step.node, "kernel_shape", ())
     sizes = emission.sizes_of(step.node.outputs[0])
-    if len(sizes) != len(NHWC):
+    if len(sizes) not in (len(NHWC) - 1, len(NHWC)):
         raise UnsupportedOpError(
-            f"node {step.name!r} ({step.node.op_type}) has {len(sizes) - 2} spatial axes, target tflite handles two"
+            f"node {step.name!r} ({step.node.op_type}) has {len(sizes) - 2} spatial axes, "
+            "target tflite handles one or two"
         )
-    view = emission.axes(step, 0, NHWC)
+    view = emission.picture(step)
     size, out = (tuple(side.one for side in sides[2:]) for sides in (view.sizes, sizes))
     window = window_of(step.node, kernel, size, out)
     return view, _with_partial_windows(window) if has_ceil_mode(step.node) else window

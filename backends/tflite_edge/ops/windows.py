@@ -23,7 +23,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A two-dimensional window, (height, width) each.
+    """A two-dimensional window, (height, width) each; that of a row has height 1.
 
     Attributes:
         kernel, strides, dilations: as in ONNX.
@@ -78,23 +78,25 @@ def window_of(node: ir.Node, kernel: tuple[int, ...], size: tuple[int, ...], out
         size, out: spatial sides of input and output.
 
     Raises:
-        UnsupportedOpError: not two spatial axes, negative padding, or an unknown ``auto_pad``.
+        UnsupportedOpError: not one or two spatial axes, negative padding, or an unknown ``auto_pad``.
     """
+    if len(kernel) == 1:
+        kernel, size, out = (1, *kernel), (1, *size[-1:]), (1, *out[-1:])
     if len(kernel) != _SPATIAL:
         raise UnsupportedOpError(
-            f"node {node.name!r} ({node.op_type}) has {len(kernel)} spatial axes, target tflite handles two",
+            f"node {node.name!r} ({node.op_type}) has {len(kernel)} spatial axes, target tflite handles one or two",
             hint="export the model for pictures, or with an axis of length 1",
         )
-    strides = ints_attribute(node, "strides", (1, 1))
-    dilations = ints_attribute(node, "dilations", (1, 1))
+    strides = _pair(ints_attribute(node, "strides", (1, 1)))
+    dilations = _pair(ints_attribute(node, "dilations", (1, 1)))
     begin, end = _padding(node, kernel, strides, dilations, size)
     if min(*begin, *end) < 0:
         raise UnsupportedOpError(f"node {node.name!r} ({node.op_type}) has negative padding")
     # What a window beyond the last whole one (ceil_mode) needs, TensorFlow has to be given as padding.
     return Window(
         kernel=(kernel[0], kernel[1]),
-        strides=(strides[0], strides[1]),
-        dilations=(dilations[0], dilations[1]),
+        strides=strides,
+        dilations=dilations,
         begin=begin,
         end=end,
         size=(size[0], size[1]),
@@ -102,12 +104,19 @@ def window_of(node: ir.Node, kernel: tuple[int, ...], size: tuple[int, ...], out
     )
 
 
+def _pair(values: tuple[int, ...]) -> Pair:
+    """(height, width); one value is that of the width, of a picture of one row."""
+    return (1, values[0]) if len(values) == 1 else (values[0], values[1])
+
+
 def _padding(
-    node: ir.Node, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...], size: tuple[int, ...]
+    node: ir.Node, kernel: tuple[int, ...], strides: Pair, dilations: Pair, size: tuple[int, ...]
 ) -> tuple[Pair, Pair]:
     mode = node.attributes.get_string("auto_pad", "NOTSET")
     if mode in ("NOTSET", "VALID"):
         pads = ints_attribute(node, "pads", (0, 0, 0, 0)) if mode == "NOTSET" else (0, 0, 0, 0)
+        if len(pads) == _SPATIAL:
+            pads = (0, pads[0], 0, pads[1])
         return (pads[0], pads[1]), (pads[2], pads[3])
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
         raise UnsupportedOpError(

@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any]]] = {
     "transposed convolution, unequal strides": (
         [node("ConvTranspose", ["x", "w"], "y", strides=[1, 2])], "equal strides", {}
     ),
-    "elu with alpha": ([node("Elu", ["x"], "y", alpha=0.5)], "alpha", {}),
+    "response of an even number of channels": ([node("LRN", ["x"], "y", size=4)], "even size 4", {}),
     "prelu with a computed slope": ([node("PRelu", ["x", "x"], "y")], "slope", {}),
     "clip with computed limits": (
         [node("ReduceMax", ["x"], "m", keepdims=0), node("Clip", ["x", "", "m"], "y")], "limits", {}
