@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zsq_export.calib.improvement import Improvement
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.preprocessing import Preprocessing
+from zsq_export.progress import Progress, silent
 from zsq_export.quantization.statistics import TensorStatistics
 
 SyntheticInputs = Mapping[str, NDArray[np.float32]]
@@ -33,10 +34,6 @@ class Device(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
-
-
-def _silent(_message: str, _done: float | None) -> None:
-    """Progress sink of a caller who wants none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +58,7 @@ class CalibrationRequest:
     data: Path | None = None
     device: Device = Device.CPU
     improvements: tuple[Improvement, ...] = ()
-    progress: Callable[[str, float | None], None] = field(default=_silent, compare=False)
+    progress: Progress = field(default=silent, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

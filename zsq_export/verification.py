@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,8 +28,6 @@ from zsq_export.validation.recorded import RecordedBench
 from zsq_export.validation.report_types import ValidationReport
 from zsq_export.validation.samples import Samples, samples_from_arrays
 from zsq_export.validation.validate import Subject, ValidationOptions, validate_artifact
-
-Progress = Callable[[str, float | None], None]
 
 HELD_OUT_SAMPLES = 128
 _HELD_OUT_SEED = 1_000_003

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zsq_export.progress import Progress
     from zsq_export.validation.report_types import ValidationReport
 
 _PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
-
-ProgressSink = Callable[[str, float | None], None]
-"""Called with what is being done and the fraction done (None: unknown)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +70,18 @@ class Console:
         print_report(report, RichConsole(stderr=True, width=None if sys.stderr.isatty() else _PLAIN_WIDTH))
 
     @contextmanager
-    def progress(self) -> Iterator[ProgressSink]:
+    def progress(self) -> Iterator[Progress]:
         """A sink that draws a bar on a terminal, prints stages with --verbose, and is silent otherwise."""
         if self.quiet or not sys.stderr.isatty():
             yield _Stages(self)
             return
+        from rich import progress
         from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bars:
+        columns = (
+            progress.TextColumn("{task.description}"), progress.BarColumn(bar_width=30), progress.TimeElapsedColumn()
+        )  # fmt: skip
+        with progress.Progress(*columns, console=RichConsole(stderr=True), transient=True) as bars:
             task = bars.add_task("", total=None)
 
             def show(message: str, done: float | None) -> None:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from zsq_export.artifact import Artifact
     from zsq_export.backends.options import TargetOptions
     from zsq_export.options import CalibrationOptions
-    from zsq_export.pipeline import Conversion, Progress
+    from zsq_export.pipeline import Conversion
     from zsq_export.planning.options import PlanOptions
+    from zsq_export.progress import Progress
     from zsq_export.search.outcome import Outcome
 
 

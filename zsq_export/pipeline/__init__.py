@@ -5,7 +5,7 @@ prepare -> (equalize) -> calibrate -> plan, with bias correction -> round weight
 
 from zsq_export.pipeline.calibrating import calibrate, calibrate_as_told, equalize, resume
 from zsq_export.pipeline.checking import check_conversion
-from zsq_export.pipeline.conversion import Calibrated, Conversion, Progress, silent
+from zsq_export.pipeline.conversion import Calibrated, Conversion
 from zsq_export.pipeline.converting import Refine, convert
 from zsq_export.pipeline.judging import Judge
 from zsq_export.pipeline.planning import insert_qdq, options_of, plan_for, read_plan, round_plan
@@ -14,7 +14,6 @@ __all__ = [
     "Calibrated",
     "Conversion",
     "Judge",
-    "Progress",
     "Refine",
     "calibrate",
     "calibrate_as_told",
@@ -27,5 +26,4 @@ __all__ = [
     "read_plan",
     "resume",
     "round_plan",
-    "silent",
 ]

@@ -17,9 +17,10 @@ from zsq_export.graph.prepared import BatchNormStatistics, PreparedModel
 from zsq_export.options import CalibrationOptions
 from zsq_export.passes.absorb_bias import AbsorbBias
 from zsq_export.passes.equalize import Equalize
-from zsq_export.pipeline.conversion import IN_A_HURRY, Calibrated, Conversion, Progress, silent
+from zsq_export.pipeline.conversion import IN_A_HURRY, Calibrated, Conversion
 from zsq_export.pipeline.planning import load_plan
 from zsq_export.planning.plan import Plan
+from zsq_export.progress import Progress, silent
 from zsq_export.rounding.registry import get_rounding
 from zsq_export.writing import provenance_of_plan
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +16,8 @@ from zsq_export.planning.options import PlanOptions
 if TYPE_CHECKING:
     from zsq_export.execution.covariance import Covariances
 
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and the fraction done (None: unknown)."""
-
 IN_A_HURRY = ("effort", Effort.FAST.value)
 """The mark that ``--effort fast`` leaves in a calibration's settings."""
-
-
-def silent(_message: str, _done: float | None) -> None:
-    """Progress sink of a caller who wants none."""
 
 
 @dataclass(frozen=True, kw_only=True)

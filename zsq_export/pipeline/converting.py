@@ -14,11 +14,12 @@ from zsq_export.errors import KernelMissingError, ZsqError
 from zsq_export.manifest import MANIFEST_NAME, Manifest
 from zsq_export.pipeline.calibrating import calibrate_as_told
 from zsq_export.pipeline.checking import check_conversion
-from zsq_export.pipeline.conversion import Calibrated, Conversion, Progress, silent
+from zsq_export.pipeline.conversion import Calibrated, Conversion
 from zsq_export.pipeline.describing import effective_options
 from zsq_export.pipeline.judging import Judge
 from zsq_export.pipeline.planning import insert_qdq, plan_for, read_plan, round_plan
 from zsq_export.planning.fallback import give_back
+from zsq_export.progress import Progress, silent
 from zsq_export.rounding.base import Rounded
 from zsq_export.validation.forecast import AgreementEstimate
 from zsq_export.writing import fill_artifact

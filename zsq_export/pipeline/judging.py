@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from zsq_export.estimate.estimator import Estimator
-from zsq_export.pipeline.conversion import IN_A_HURRY, Calibrated, Progress
+from zsq_export.pipeline.conversion import IN_A_HURRY, Calibrated
+from zsq_export.progress import Progress
 
 
 class Judge:

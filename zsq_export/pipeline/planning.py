@@ -14,13 +14,14 @@ from zsq_export.errors import PlanError
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.passes.correct_bias import CorrectBias
 from zsq_export.passes.insert_qdq import InsertQdq
-from zsq_export.pipeline.conversion import IN_A_HURRY, Calibrated, Conversion, Progress, silent
+from zsq_export.pipeline.conversion import IN_A_HURRY, Calibrated, Conversion
 from zsq_export.planning.check import check_plan
 from zsq_export.planning.leave_float import leave_as_wished
 from zsq_export.planning.options import PlanOptions
 from zsq_export.planning.plan import Plan
 from zsq_export.planning.plan_json import plan_from_json
 from zsq_export.planning.planner import make_plan
+from zsq_export.progress import Progress, silent
 from zsq_export.rounding.base import Integers, Rounded, RoundingRequest
 from zsq_export.rounding.registry import round_weights
 

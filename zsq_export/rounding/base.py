@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from zsq_export.planning.plan import Plan
+from zsq_export.progress import Progress, silent
 from zsq_export.quantization.statistics import TensorStatistics
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 Integers = Mapping[str, NDArray[np.integer[Any]]]
 """Weight tensor -> integers of its shape, in the type of ``quantization.linear.container``."""
-
-
-def _silent(_message: str, _done: float | None) -> None:
-    """Progress sink of a caller who wants none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +48,7 @@ class RoundingRequest:
     seed: int = 0
     steps: int | None = None
     device: str = "cpu"
-    progress: Callable[[str, float | None], None] = _silent
+    progress: Progress = silent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

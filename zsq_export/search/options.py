@@ -6,13 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from zsq_export.progress import Progress, silent
 from zsq_export.validation.forecast import AgreementEstimate
-
-Progress = Callable[[str, float | None], None]
-
-
-def _silent(_message: str, _done: float | None) -> None:
-    """Progress sink of a caller who wants none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +31,7 @@ class SearchOptions:
     seconds: float = 220.0
     timing_seconds: float = 3.0
     timed: bool = True
-    progress: Progress = field(default=_silent, compare=False)
+    progress: Progress = field(default=silent, compare=False)
     clock: Callable[[], float] = field(default=time.monotonic, compare=False)
 
     def agrees(self, estimate: AgreementEstimate) -> bool:

@@ -11,17 +11,8 @@ from zsq_export.backends.base import Backend
 from zsq_export.calib.saved import save_calibration
 from zsq_export.errors import GateFailedError, TargetUnavailableError, UsageError
 from zsq_export.graph.source import source_file
-from zsq_export.pipeline import (
-    Calibrated,
-    Conversion,
-    Judge,
-    Progress,
-    calibrate_as_told,
-    check_conversion,
-    convert,
-    resume,
-    silent,
-)
+from zsq_export.pipeline import Calibrated, Conversion, Judge, calibrate_as_told, check_conversion, convert, resume
+from zsq_export.progress import Progress, silent
 from zsq_export.rounding.base import Rounded
 from zsq_export.search.log import CALIBRATION_NAME, SearchLog, fingerprint, prepare_folder, work_folder
 from zsq_export.search.options import SearchOptions

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zsq_export.planning.plan import SearchAction
+from zsq_export.progress import Progress
 from zsq_export.search.measured import Left, Measured
-from zsq_export.search.options import Progress
 from zsq_export.search.outcome import Steps
 from zsq_export.search.units import Units
 

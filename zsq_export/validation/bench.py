@@ -17,7 +17,7 @@ from zsq_export.device.timing import measure
 from zsq_export.errors import TargetUnavailableError, UsageError
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import InputInfo, PreparedModel
-from zsq_export.validation.fidelity import Progress
+from zsq_export.progress import Progress
 from zsq_export.validation.figures import Latency
 from zsq_export.validation.latency import Candidate, Conditions, LatencyOptions, summarize_latency
 from zsq_export.validation.report_types import Environment

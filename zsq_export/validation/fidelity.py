@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from zsq_export.errors import ArtifactError
 from zsq_export.metrics.base import Metric, MetricBatch
 from zsq_export.metrics.results import MetricResult
 from zsq_export.metrics.running import MetricRun
+from zsq_export.progress import Progress
 from zsq_export.validation.accuracy import AccuracyMeter
 from zsq_export.validation.comparison import OutputMeter, class_scores
 from zsq_export.validation.confusion import Confusion, ConfusionMeter
 from zsq_export.validation.figures import Accuracy, InputOrigin, OutputFidelity
 from zsq_export.validation.running import Outputs, Run, run_padded
 from zsq_export.validation.samples import Batch, Samples
-
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)

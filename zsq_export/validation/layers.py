@@ -11,8 +11,9 @@ import onnx_ir as ir
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import InputInfo
 from zsq_export.graph.topology import is_float
+from zsq_export.progress import Progress
 from zsq_export.validation.comparison import SignalMeter
-from zsq_export.validation.fidelity import OutputComparison, Progress
+from zsq_export.validation.fidelity import OutputComparison
 from zsq_export.validation.figures import LayerFidelity, LayerReport, OutputFidelity
 from zsq_export.validation.ranges import RangeMeter, RangeReport
 from zsq_export.validation.running import Outputs, Run, fixed_batch, run_padded

@@ -13,9 +13,10 @@ from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import PreparedModel
 from zsq_export.metrics.base import Metric
 from zsq_export.planning.plan import FloatOp, SearchStep, TensorPlan
+from zsq_export.progress import Progress, silent
 from zsq_export.validation.bench import Bench, LocalBench, LocalSettings
 from zsq_export.validation.executed import summarize_executed
-from zsq_export.validation.fidelity import Progress, measure_outputs
+from zsq_export.validation.fidelity import measure_outputs
 from zsq_export.validation.figures import LayerReport
 from zsq_export.validation.findings import find
 from zsq_export.validation.forecast import AgreementEstimate
@@ -25,10 +26,6 @@ from zsq_export.validation.layers import measure_layers, measure_lowering
 from zsq_export.validation.ranges import RangeMeter, RangeReport
 from zsq_export.validation.report_types import ValidationReport
 from zsq_export.validation.samples import Samples
-
-
-def _silent(_message: str, _done: float | None) -> None:
-    """Progress sink of a caller who wants none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,7 +84,7 @@ class ValidationOptions:
     threads: int | None = None
     layer_samples: int = 32
     metrics: tuple[Metric, ...] = ()
-    progress: Progress = field(default=_silent, compare=False)
+    progress: Progress = field(default=silent, compare=False)
 
 
 def validate_artifact(
