@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
 import onnx_ir as ir
 
 from zsq_export.calib.score_margin import ScoreMargin
+from zsq_export.graph.limits import UNLIMITED, Interval, known_limits
 from zsq_export.graph.prepared import PreparedModel
-from zsq_export.graph.topology import constant_scalar, is_op
+from zsq_export.graph.topology import is_op
 from zsq_export.quantization.statistics import TensorStatistics
 
 TAIL_MARGIN = 0.05
@@ -22,16 +22,12 @@ FIELD_TAIL_MARGIN = 1.0
 1.5 to 7 times as far as fields with the first BatchNorm's mean and deviation do; one bit of resolution buys MLPerf
 Tiny's keyword spotting 7 dB of output SQNR (18.1 -> 25.2, top-1 90.0 -> 91.2 %)."""
 
-Interval = tuple[float, float]
-
 _INTERVALS = {"Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 _SELECTING_OPS = (
     "AveragePool", "Concat", "DepthToSpace", "Dropout", "Flatten", "Gather", "GlobalAveragePool", "GlobalMaxPool",
     "Identity", "MaxPool", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Ops whose outputs lie within the extremes of their inputs."""
-
-UNBOUNDED: Interval = (-np.inf, np.inf)
 
 
 def widen_tails(
@@ -59,7 +55,7 @@ def widen_tails(
     return {
         name: replace(seen, minimum=known[name][0], maximum=known[name][1])
         if name in known
-        else _widened(seen, bounds.get(name, UNBOUNDED), 1.0 + margin, 1.0 + higher.above(name, margin))
+        else _widened(seen, bounds.get(name, UNLIMITED), 1.0 + margin, 1.0 + higher.above(name, margin))
         for name, seen in statistics.items()
     }
 
@@ -85,19 +81,13 @@ def _bounds(model: ir.Model) -> dict[str, Interval]:
 def _bounds_of(node: ir.Node, known: Mapping[str, Interval]) -> Interval:
     if node.op_type in _INTERVALS:
         return _INTERVALS[node.op_type]
-    inputs = [known.get(str(value.name), UNBOUNDED) for value in node.inputs[:1] if value is not None]
+    inputs = [known.get(str(value.name), UNLIMITED) for value in node.inputs[:1] if value is not None]
     if is_op(node, "Concat"):
-        inputs = [known.get(str(value.name), UNBOUNDED) for value in node.inputs if value is not None]
+        inputs = [known.get(str(value.name), UNLIMITED) for value in node.inputs if value is not None]
     if is_op(node, "Clip"):
-        return _clip_bounds(node)
+        return known_limits(node)
     if is_op(node, "Relu"):
         return (0.0, inputs[0][1])
     if is_op(node, *_SELECTING_OPS) and inputs:
         return (min(low for low, _ in inputs), max(high for _, high in inputs))
-    return UNBOUNDED
-
-
-def _clip_bounds(node: ir.Node) -> Interval:
-    limits = [constant_scalar(value) for value in node.inputs[1:3]] + [None, None]
-    low, high = limits[0], limits[1]
-    return (-np.inf if low is None else low, np.inf if high is None else high)
+    return UNLIMITED

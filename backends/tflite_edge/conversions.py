@@ -11,7 +11,6 @@ from zsq_export.backends.tflite_edge.builder import GraphBuilder
 from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant, element_of
 from zsq_export.backends.tflite_edge.movement import moved
 from zsq_export.backends.tflite_edge.sizes import Size
-from zsq_export.backends.tflite_edge.steps import Interval
 from zsq_export.backends.tflite_edge.views import (
     NHWC,
     Axes,
@@ -24,6 +23,7 @@ from zsq_export.backends.tflite_edge.views import (
     storage_order,
 )
 from zsq_export.errors import UnsupportedOpError
+from zsq_export.graph.limits import Interval
 from zsq_export.quantization.qparams import QParams
 
 

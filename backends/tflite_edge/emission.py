@@ -13,9 +13,10 @@ from zsq_export.backends.tflite_edge.graph import Element, Tensor, constant, ele
 from zsq_export.backends.tflite_edge.qdq import Operand, operand, qparams_of
 from zsq_export.backends.tflite_edge.shapes import Sizes
 from zsq_export.backends.tflite_edge.sizes import ONE, Size, product
-from zsq_export.backends.tflite_edge.steps import Interval, Step
+from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import NHWC, View, new_axes, ordered
 from zsq_export.errors import UnsupportedOpError
+from zsq_export.graph.limits import Interval
 from zsq_export.quantization.qparams import QParams
 
 _ROW_RANK = 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from zsq_export.backends.tflite_edge.steps import Interval, Step
+from zsq_export.backends.tflite_edge.steps import Step
+from zsq_export.graph.limits import Interval
 from zsq_export.quantization.linear import quantize
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import onnx_ir as ir
 
 from zsq_export.backends.tflite_edge.qdq import Operand, operand, qparams_of
 from zsq_export.backends.tflite_edge.registry import Handler
 from zsq_export.errors import UnsupportedOpError
-from zsq_export.graph.topology import constant_scalar, is_default_domain, is_op, only_consumer
+from zsq_export.graph.limits import UNLIMITED, Interval, clip_interval, composed
+from zsq_export.graph.topology import is_default_domain, is_op, only_consumer
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.qparams import QParams
 
 _ACTIVATION_TYPES = frozenset({QuantDtype.INT8, QuantDtype.INT16})
-_MIN, _MAX = 1, 2
-Interval = tuple[float, float]
-UNLIMITED: Interval = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,7 +145,7 @@ def _step(node: ir.Node, handler: Handler) -> Step:
             swallowed.append(adding)
     clip = UNLIMITED
     while handler.clips and (limit := _limit_behind(value)) is not None:
-        clip = _compose(clip, limit[0])
+        clip = composed(clip, limit[0])
         value = limit[1].outputs[0]
         swallowed.append(limit[1])
     values = (value, *node.outputs[1:])
@@ -179,27 +176,6 @@ def _limit_behind(value: ir.Value) -> tuple[Interval, ir.Node] | None:
         return None
     interval = clip_interval(node)
     return None if interval is None else (interval, node)
-
-
-def clip_interval(node: ir.Node) -> Interval | None:
-    """What a Relu or Clip limits to; None where a limit is computed. Where lower > upper, the upper one holds."""
-    if is_op(node, "Relu"):
-        return 0.0, np.inf
-    limits = [-np.inf, np.inf]
-    for slot in (_MIN, _MAX):
-        value = node.inputs[slot] if slot < len(node.inputs) else None
-        if value is not None:
-            limit = constant_scalar(value)
-            if limit is None:
-                return None
-            limits[slot - 1] = limit
-    return min(limits), limits[1]
-
-
-def _compose(first: Interval, second: Interval) -> Interval:
-    """``clip(clip(x, *first), *second)`` as one interval."""
-    low = min(max(first[0], second[0]), second[1])
-    return low, max(min(first[1], second[1]), low)
 
 
 def _result(value: ir.Value) -> Result:

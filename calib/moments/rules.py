@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from zsq_export.calib.moments.distribution import Array, Distribution, add, bounded, multiply, normal
 from zsq_export.errors import CalibrationError
+from zsq_export.graph.limits import known_limits
 from zsq_export.graph.topology import (
-    constant_scalar,
     constant_value,
     float_attribute,
     float_weight,
@@ -97,11 +97,8 @@ def _elementwise(function: Callable[[Array], Array]) -> Rule:
 
 
 def _clip(node: ir.Node, operands: Operands) -> Distribution:
-    limits = [constant_scalar(value) for value in node.inputs[1:3]] + [None, None]
-    low, high = limits[0], limits[1]
-    return _only(node, operands).mapped(
-        lambda x: np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
-    )
+    limits = known_limits(node)
+    return _only(node, operands).mapped(lambda x: np.clip(x, *limits))
 
 
 def _leaky(node: ir.Node, operands: Operands) -> Distribution:

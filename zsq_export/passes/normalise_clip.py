@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from zsq_export.graph.limits import Interval, clip_interval, composed
 from zsq_export.graph.topology import constant_scalar, is_float, is_op, only_consumer
 from zsq_export.passes.editing import Editor
-
-_MIN, _MAX = 1, 2
-Interval = tuple[float, float]
 
 
 class NormaliseClip(ir.passes.InPlacePass):
@@ -31,7 +29,7 @@ class NormaliseClip(ir.passes.InPlacePass):
             inner = node.inputs[source_index].producer() if node.inputs[source_index] else None  # type: ignore[union-attr]
             before = _interval(inner) if inner is not None and only_consumer(inner.outputs[0]) is node else None
             if before is not None and inner is not None:
-                interval = _compose(before, interval)
+                interval = composed(before, interval)
                 editor.set_input(node, source_index, inner.inputs[_source_index(inner)])
                 editor.remove(inner)
             elif is_op(node, "Relu", "Clip") and _is_settled(node, interval):
@@ -67,29 +65,14 @@ def _limit(editor: Editor, node: ir.Node, name: str, limit: float) -> ir.Value |
 
 def _interval(node: ir.Node | None) -> Interval | None:
     """The interval that the node limits its tensor to; None for other nodes and computed limits."""
-    if is_op(node, "Relu"):
-        return 0.0, np.inf
-    if node is not None and is_op(node, "Clip"):
-        return _clip_interval(node)
+    if node is not None and is_op(node, "Relu", "Clip"):
+        return clip_interval(node)
     if node is not None and is_op(node, "Max", "Min") and len(node.inputs) == 2:
         limits = [constant_scalar(value) if _is_scalar(value) else None for value in node.inputs]
         known = [limit for limit in limits if limit is not None]
         if len(known) == 1:
             return (known[0], np.inf) if node.op_type == "Max" else (-np.inf, known[0])
     return None
-
-
-def _clip_interval(node: ir.Node) -> Interval | None:
-    """ONNX Clip with a lower limit above the upper one gives the upper one everywhere."""
-    limits = [-np.inf, np.inf]
-    for index in (_MIN, _MAX):
-        value = node.inputs[index] if len(node.inputs) > index else None
-        if value is not None:
-            limit = constant_scalar(value)
-            if limit is None:
-                return None
-            limits[index - 1] = limit
-    return min(limits), limits[1]
 
 
 def _is_scalar(value: ir.Value | None) -> bool:
@@ -101,12 +84,6 @@ def _source_index(node: ir.Node) -> int:
     if is_op(node, "Max", "Min"):
         return 1 if constant_scalar(node.inputs[0]) is not None else 0
     return 0
-
-
-def _compose(first: Interval, second: Interval) -> Interval:
-    """``clip(clip(x, *first), *second)`` as one interval."""
-    low = min(max(first[0], second[0]), second[1])
-    return low, max(min(first[1], second[1]), low)
 
 
 def _is_settled(node: ir.Node, interval: Interval) -> bool:

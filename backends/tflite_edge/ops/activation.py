@@ -12,9 +12,10 @@ from zsq_export.backends.tflite_edge.graph import Tensor
 from zsq_export.backends.tflite_edge.limits import limits_left
 from zsq_export.backends.tflite_edge.ops.arithmetic import aligned, like, unary
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
-from zsq_export.backends.tflite_edge.steps import Step, clip_interval
+from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import ordered
 from zsq_export.errors import UnsupportedOpError
+from zsq_export.graph.limits import clip_interval
 from zsq_export.graph.topology import float_attribute, int_attribute
 from zsq_export.quantization.dtypes import QuantDtype
 from zsq_export.quantization.qparams import QParams

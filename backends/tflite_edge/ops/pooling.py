@@ -20,9 +20,10 @@ from zsq_export.backends.tflite_edge.ops.windows import (
     window_of,
 )
 from zsq_export.backends.tflite_edge.registry import handles, refuse_integers
-from zsq_export.backends.tflite_edge.steps import Step, clip_interval
+from zsq_export.backends.tflite_edge.steps import Step
 from zsq_export.backends.tflite_edge.views import NHWC, View
 from zsq_export.errors import UnsupportedOpError
+from zsq_export.graph.limits import clip_interval
 from zsq_export.graph.topology import int_attribute, ints_attribute, is_op
 from zsq_export.quantization.bias import bias_qparams
 from zsq_export.quantization.dtypes import QuantDtype
