@@ -94,11 +94,8 @@ class FakeBench:
     def against_float(self, runner: FakeRunner, seconds: float) -> Timing:
         return self._timing(self._speed(runner.left))
 
-    def bound(self, runner: FakeRunner) -> Any:
-        return lambda: runner.left
-
-    def against(self, other: Any, runner: FakeRunner, seconds: float) -> Timing:
-        return self._timing(self._speed(runner.left) / self._speed(other()))
+    def against(self, other: FakeRunner, runner: FakeRunner, seconds: float) -> Timing:
+        return self._timing(self._speed(runner.left) / self._speed(other.left))
 
     def _speed(self, left: frozenset[str]) -> float:
         convs = len(left - {"sum"})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from onnx_graphs import model, node, random_feeds, weights
 from plans import plan, prepared, table
 
+from zsq_export.errors import ModelError
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.pipeline import insert_qdq
 from zsq_export.planning.plan import Role
@@ -104,9 +105,12 @@ def test_the_noise_of_one_tensor_is_that_of_a_model_with_it_alone() -> None:
 
 
 def test_noise_run_from_where_a_tensor_is_read_is_that_of_the_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise ModelError("no gradients here")
+
     whole, feeds = Rounded(plan=units().plan), random_feeds(GRAPH, batch=4)
     found = tensor_noise(GRAPH, whole, feeds)
-    monkeypatch.setattr(noise_module, "_in_torch", lambda *_: None)
+    monkeypatch.setattr(noise_module, "_InTorch", refused)
     assert found == pytest.approx(tensor_noise(GRAPH, whole, feeds), rel=1e-2)
 
 

@@ -86,7 +86,7 @@ class Measured:
         if raw is not None:
             return Timing(**raw)
         first, second = self._runner(before), self._runner(after)
-        found = self._bench.against(self._bench.bound(first), second, self._options.timing_seconds)
+        found = self._bench.against(first, second, self._options.timing_seconds)
         self._log.add(key, asdict(found))
         return found
 

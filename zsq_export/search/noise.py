@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -18,6 +18,9 @@ from zsq_export.passes.insert_qdq import InsertQdq
 from zsq_export.planning.plan import Plan, Role, TensorPlan
 from zsq_export.quantization.linear import dequantize, fake_quantize
 from zsq_export.rounding.base import Rounded
+
+if TYPE_CHECKING:
+    from zsq_export.execution.torch_executor.segments import Patch
 
 Arrays = Mapping[str, NDArray[Any]]
 OnlyThis = Callable[[TensorPlan], Arrays]
@@ -41,13 +44,20 @@ def tensor_noise(
     Returns:
         Position of a tensor in the plan -> figure; 0 for one that changes nothing.
     """
-    run = _in_torch(model, rounded, inputs) or _in_onnxruntime(model, rounded, inputs)
+    run = _one_by_one(model, rounded, inputs)
     exact = _exact(model, inputs)
     found = {}
     for index, item in enumerate(rounded.plan.tensors):
         found[index] = 0.0 if item.role is Role.BIAS else _error(exact, run(item))
         progress((index + 1) / len(rounded.plan.tensors))
     return found
+
+
+def _one_by_one(model: ir.Model, rounded: Rounded, inputs: Arrays) -> OnlyThis:
+    try:
+        return _InTorch(model, rounded, inputs)
+    except ModelError:
+        return _in_onnxruntime(model, rounded, inputs)
 
 
 def _exact(model: ir.Model, inputs: Arrays) -> Arrays:
@@ -70,45 +80,52 @@ def _error(exact: Arrays, found: Arrays) -> float:
     return error if np.isfinite(error) else float(np.finfo(np.float32).max)
 
 
-def _in_torch(model: ir.Model, rounded: Rounded, inputs: Arrays) -> OnlyThis | None:
-    """One compiled graph for all tensors, run from where each is read first; None where PyTorch cannot run it."""
-    import torch
+class _InTorch:
+    """One compiled graph for all tensors, run from where each is read first.
 
-    from zsq_export.execution.torch_executor.segments import Patch, SegmentedExecutor
+    Raises:
+        ModelError: PyTorch cannot run it.
+    """
 
-    constants = value_by_name(model)
-    feeds = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
+    def __init__(self, model: ir.Model, rounded: Rounded, inputs: Arrays) -> None:
+        import torch
 
-    def patch_of(item: TensorPlan) -> Patch:
-        if item.role is Role.ACTIVATION:
-            return lambda tensor: torch.from_numpy(fake_quantize(tensor.numpy(), item.qparams))
-        fixed = torch.from_numpy(_weight(item, rounded, constants[item.tensor]))
-        return lambda _tensor: fixed
+        from zsq_export.execution.torch_executor.segments import SegmentedExecutor
 
-    def run(item: TensorPlan) -> Arrays:
-        found = dict(exact)
+        self._rounded, self._constants = rounded, value_by_name(model)
+        self._executor = SegmentedExecutor(model)
+        self._tails = {
+            item.tensor: self._executor.tail([use.node for use in item.uses])
+            for item in rounded.plan.tensors if item.uses
+        }  # fmt: skip
+        outputs = [value.name or "" for value in model.graph.outputs]
+        read = {name for tail in self._tails.values() for name in tail.entries}
+        feeds = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
+        with torch.no_grad():
+            self._known = self._executor.run(self._executor.whole(sorted({*outputs, *read})), feeds, {})
+        self._exact = {name: self._known[name] for name in outputs}
+
+    def __call__(self, item: TensorPlan) -> Arrays:
+        import torch
+
+        found = dict(self._exact)
         if item.uses:
-            tail = tails[item.tensor]
-            patches = {(use.node, use.input_index): patch_of(item) for use in item.uses}
+            tail, patch = self._tails[item.tensor], self._patch(item)
+            patches = {(use.node, use.input_index): patch for use in item.uses}
             with torch.no_grad():
-                found.update(executor.run(tail, {name: known[name] for name in tail.entries}, patches))
+                found |= self._executor.run(tail, {name: self._known[name] for name in tail.entries}, patches)
         arrays = {name: tensor.contiguous().numpy() for name, tensor in found.items()}
         if item.as_output:
             arrays[item.tensor] = fake_quantize(arrays[item.tensor], item.qparams)
         return arrays
 
-    try:
-        executor = SegmentedExecutor(model)
-        tails = {item.tensor: executor.tail([use.node for use in item.uses])
-                 for item in rounded.plan.tensors if item.uses}  # fmt: skip
-        outputs = [value.name or "" for value in model.graph.outputs]
-        read = {name for tail in tails.values() for name in tail.entries}
-        with torch.no_grad():
-            known = executor.run(executor.whole(sorted({*outputs, *read})), feeds, {})
-        exact = {name: known[name] for name in outputs}
-    except ModelError:
-        return None
-    return run
+    def _patch(self, item: TensorPlan) -> Patch:
+        import torch
+
+        if item.role is Role.ACTIVATION:
+            return lambda tensor: torch.from_numpy(fake_quantize(tensor.numpy(), item.qparams))
+        fixed = torch.from_numpy(_weight(item, self._rounded, self._constants[item.tensor]))
+        return lambda _tensor: fixed
 
 
 def _weight(item: TensorPlan, rounded: Rounded, value: ir.Value) -> NDArray[np.float32]:

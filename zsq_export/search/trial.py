@@ -98,19 +98,16 @@ class Bench:
         candidates = [*self._float_candidates(), Candidate(label="quantized", precision=None, call=self._bound(runner))]
         return self._time(candidates, seconds)
 
-    def against(self, other: Call, runner: Runner, seconds: float) -> Timing:
+    def against(self, other: Runner, runner: Runner, seconds: float) -> Timing:
         """Beside another model."""
         candidates = [
-            Candidate(label="before", precision="f32", call=other),
+            Candidate(label="before", precision="f32", call=self._bound(other)),
             Candidate(label="quantized", precision=None, call=self._bound(runner)),
         ]
         return self._time(candidates, seconds)
 
-    def bound(self, runner: Runner) -> Call:
-        """One inference of a model on the inputs that are timed."""
-        return self._bound(runner)
-
     def _bound(self, runner: Runner) -> Call:
+        """One inference on the inputs that are timed."""
         return runner.bind(self.feeds)
 
     def _float_candidates(self) -> list[Candidate]:
