@@ -3,7 +3,7 @@ before it leave (BRECQ, Li et al., ICLR 2021), with activations quantized at ran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -101,20 +101,9 @@ def _learn(
     targets: Tensors,
     settings: AdaroundSettings,
 ) -> float:
-    nodes = set(segment.nodes)
-    weights = simulation.learned_weights(plan, nodes)
-    if not weights or not segment.exits:
+    if not simulation.learned_weights(plan, set(segment.nodes)) or not segment.exits:
         return 0.0
-    steps = simulation.learned_steps(plan, nodes)
-    biases = [bias for node, bias in simulation.biases.items() if node in nodes]
-    optimiser = torch.optim.Adam(
-        [
-            {"params": [weight.offset for weight in weights.values()], "lr": settings.rounding_rate},
-            {"params": [weight.log_scale for weight in weights.values()], "lr": settings.scale_rate},
-            {"params": [step.log_scale for step in steps.values()], "lr": settings.scale_rate},
-            {"params": [bias.shift for bias in biases], "lr": settings.bias_rate},
-        ]
-    )
+    optimiser = _optimiser(simulation, plan, set(segment.nodes), settings)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps, eta_min=0.0)
     power = {name: float(target.square().mean()) + 1e-12 for name, target in targets.items()}
     samples = len(next(iter(targets.values())))
@@ -127,19 +116,35 @@ def _learn(
             name: _mixed(exact[name][chosen], quantized[name][chosen], masks, executor) for name in segment.entries
         }
         found = executor.run(segment, entries, simulation.patches)
-        loss = sum(
-            (found[name] - targets[name][chosen].to(executor.device)).square().mean()
-            / power[name]
-            * _channels(found[name])
-            for name in segment.exits
-        )
-        assert isinstance(loss, Tensor)
+        wanted = {name: targets[name][chosen].to(executor.device) for name in segment.exits}
+        loss = _relative_error(found, wanted, power)
         error = float(loss.detach())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return error
+
+
+def _optimiser(
+    simulation: Simulation, plan: Plan, nodes: set[str], settings: AdaroundSettings
+) -> torch.optim.Optimizer:
+    weights, steps = simulation.learned_weights(plan, nodes), simulation.learned_steps(plan, nodes)
+    biases = [bias for node, bias in simulation.biases.items() if node in nodes]
+    return torch.optim.Adam(
+        [
+            {"params": [weight.offset for weight in weights.values()], "lr": settings.rounding_rate},
+            {"params": [weight.log_scale for weight in weights.values()], "lr": settings.scale_rate},
+            {"params": [step.log_scale for step in steps.values()], "lr": settings.scale_rate},
+            {"params": [bias.shift for bias in biases], "lr": settings.bias_rate},
+        ]
+    )
+
+
+def _relative_error(found: Tensors, wanted: Tensors, power: Mapping[str, float]) -> Tensor:
+    """0-d: over the exits, the squared error relative to the power of the exit, summed over its channels."""
+    errors = [(found[name] - wanted[name]).square().mean() / power[name] * _channels(found[name]) for name in wanted]
+    return sum(errors[1:], start=errors[0])
 
 
 def _mixed(exact: Tensor, quantized: Tensor, masks: MaskPool, executor: SegmentedExecutor) -> Tensor:

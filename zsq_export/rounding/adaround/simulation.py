@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zsq_export.errors import ModelError
 from zsq_export.execution.torch_executor.segments import Patch, SegmentedExecutor
 from zsq_export.planning.check import settle_biases
 from zsq_export.planning.plan import BiasCorrection, Plan, Role, TensorPlan, Use
@@ -144,7 +145,7 @@ def _add_bias(
 ) -> None:
     try:
         bias = executor.constant(node, _BIAS_SLOT)
-    except Exception:
+    except ModelError:
         return
     use = Use(node=node, input_index=_WEIGHT_SLOT)
     learned = any(item.tensor in made.weights and use in item.uses for item in plan.tensors)
