@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zsq_export.atomic import write_file
 from zsq_export.reporting import wording
-from zsq_export.reporting.sections import confusions, facts, fidelity, inside, speed, verdict
+from zsq_export.reporting.sections import confusions, facts, fidelity, inside, speed, verdict, worth
 from zsq_export.reporting.sections.entry import Entry
 from zsq_export.validation.figures import InputOrigin
 
@@ -35,7 +35,7 @@ def render_html(entries: Sequence[Entry]) -> str:
         findings=verdict.shared_findings(entries),
         descriptions=list(dict.fromkeys(report.inputs.description for report in reports)),
         synthetic=all(report.inputs.origin is InputOrigin.SYNTHETIC for report in reports),
-        worth=fidelity.worth_rows(entries),
+        worth=worth.worth_rows(entries),
         fidelity=fidelity.fidelity_groups(entries),
         speed=speed.speed_section(entries),
         layer_picture=inside.layer_picture(entries),

@@ -1,4 +1,4 @@
-"""How close the quantized models are to the float one: outputs, metrics, predicted agreement."""
+"""How close the quantized models are to the float one: outputs, and agreement, measured and predicted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zsq_export.reporting import wording
 from zsq_export.reporting.charts.rows import axis, bar, interval
 from zsq_export.reporting.charts.scales import round_scale
 from zsq_export.reporting.sections.entry import Entry
-from zsq_export.validation.figures import Accuracy, InputOrigin
+from zsq_export.validation.figures import InputOrigin
 from zsq_export.validation.forecast import AgreementKind
 
 _TWO_SIDED_95 = 1.96
@@ -50,93 +50,10 @@ class FidelityGroup:
     axis: Markup
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorthRow:
-    """One metric of both models: name, values and difference in words."""
-
-    entry: Entry
-    name: str
-    float_value: str
-    quantized_value: str
-    change: str
-    worse: bool
-    samples: int
-    inputs: InputOrigin
-
-
 def fidelity_groups(entries: Sequence[Entry]) -> tuple[FidelityGroup, ...]:
     """Agreement, measured and predicted, and SQNR of the outputs; groups without figures are left out."""
     groups = (*(_agreement(entries, kind) for kind in AgreementKind), _estimates(entries), _sqnr(entries))
     return tuple(group for group in groups if group is not None)
-
-
-def worth_rows(entries: Sequence[Entry]) -> tuple[WorthRow, ...]:
-    """Accuracy and metrics, where there are labels."""
-    rows: list[WorthRow] = []
-    for entry in entries:
-        if entry.report.accuracy is not None:
-            rows += _accuracy(entry, entry.report.accuracy)
-        for metric in entry.report.metrics:
-            spread = "" if metric.drop_standard_error is None else f" ± {metric.drop_standard_error:.3g}"
-            change = metric.quantized_value - metric.float_value
-            rows.append(
-                WorthRow(
-                    entry=entry,
-                    name=metric.name,
-                    float_value=wording.measured(metric.float_value, metric.unit),
-                    quantized_value=wording.measured(metric.quantized_value, metric.unit),
-                    change=f"{wording.change(change)}{spread}",
-                    worse=metric.drop > 2 * (metric.drop_standard_error or 0.0) and metric.drop > 0,
-                    samples=metric.samples,
-                    inputs=metric.inputs,
-                )
-            )
-            rows += [
-                WorthRow(
-                    entry=entry,
-                    name=f"{metric.name}: {detail.name}",
-                    float_value=wording.measured(detail.float_value, metric.unit),
-                    quantized_value=wording.measured(detail.quantized_value, metric.unit),
-                    change=""
-                    if detail.float_value is None or detail.quantized_value is None
-                    else wording.change(detail.quantized_value - detail.float_value),
-                    worse=False,
-                    samples=metric.samples,
-                    inputs=metric.inputs,
-                )
-                for detail in metric.details
-            ]
-    return tuple(rows)
-
-
-def _accuracy(entry: Entry, accuracy: Accuracy) -> list[WorthRow]:
-    rows = [
-        WorthRow(
-            entry=entry,
-            name="top-1",
-            float_value=wording.percent(accuracy.top1_float),
-            quantized_value=wording.percent(accuracy.top1_quantized),
-            change=f"{accuracy.change:+.2f} ± {accuracy.drop_standard_error:.2f}",
-            worse=accuracy.drop > 2 * accuracy.drop_standard_error and accuracy.drop > 0,
-            samples=accuracy.samples,
-            inputs=accuracy.inputs,
-        )
-    ]
-    if accuracy.top5_float is not None and accuracy.top5_quantized is not None:
-        change = f"{accuracy.top5_quantized - accuracy.top5_float:+.2f}"
-        rows.append(
-            WorthRow(
-                entry=entry,
-                name="top-5",
-                float_value=wording.percent(accuracy.top5_float),
-                quantized_value=wording.percent(accuracy.top5_quantized),
-                change=change,
-                worse=False,
-                samples=accuracy.samples,
-                inputs=accuracy.inputs,
-            )
-        )
-    return rows
 
 
 _AGREEMENT_TITLES = {
