@@ -1,6 +1,6 @@
 """The way of a model through the house: one function per stop, each of which can be saved and resumed from.
 
-prepare -> (equalize) -> calibrate -> plan, with bias correction -> round weights -> insert QDQ -> lower -> artifact
+prepare -> (equalize) -> calibrate -> plan -> round weights, correct biases -> insert QDQ -> lower -> artifact
 """
 
 from zsq_export.pipeline.calibrating import calibrate, calibrate_as_told, equalize, resume

@@ -1,4 +1,4 @@
-"""Plans for constant weights, int32 biases and the correction of their mean error."""
+"""Plans for constant weights and int32 biases."""
 
 from __future__ import annotations
 
