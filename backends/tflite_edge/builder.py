@@ -59,14 +59,21 @@ class GraphBuilder:
         tensor = Tensor(name=self.name(name), sizes=axes_sizes(dims), element=kind, quant=quant)
         return View(tensor=tensor, axes=axes, dims=dims)
 
+    def like(self, tensor: Tensor, name: str, sizes: tuple[Size, ...] | None = None) -> Tensor:
+        """A new tensor of the same type, and of the same shape if no other is given."""
+        return Tensor(
+            name=self.name(name),
+            sizes=tensor.sizes if sizes is None else sizes,
+            element=tensor.element,
+            quant=tensor.quant,
+        )
+
     def reshaped(self, tensor: Tensor, sizes: tuple[Size, ...], source: str) -> Tensor:
         """RESHAPE, unless it has this shape already."""
         if tensor.sizes == sizes:
             return tensor
         shape = np.array([-1 if size.is_open else size.one for size in sizes], dtype=np.int32)
-        found = Tensor(
-            name=self.name(f"{tensor.name}_reshaped"), sizes=sizes, element=tensor.element, quant=tensor.quant
-        )
+        found = self.like(tensor, f"{tensor.name}_reshaped", sizes)
         operand = self.integers(shape, "shape")
         self.add(source, "RESHAPE", [tensor, operand], [found], schema.ReshapeOptionsT(newShape=shape))
         return found

@@ -64,12 +64,7 @@ class Converter(GraphBuilder):
         for kind, limit in zip(("MAXIMUM", "MINIMUM"), clip, strict=True):
             if np.isfinite(limit):
                 bound = self.scalar(limit, view.tensor.quant, f"{source}_{kind.lower()}")
-                tensor = Tensor(
-                    name=self.name(f"{view.tensor.name}_limited"),
-                    sizes=view.tensor.sizes,
-                    element=view.tensor.element,
-                    quant=view.tensor.quant,
-                )
+                tensor = self.like(view.tensor, f"{view.tensor.name}_limited")
                 self.add(source, kind, [view.tensor, bound], [tensor], schema.MaximumMinimumOptionsT())
                 view = replace(view, tensor=tensor)
         return view

@@ -144,7 +144,7 @@ def _bring_out(emission: Emission, value: ir.Value, settings: TfliteSettings) ->
 
 
 def _copy(emission: Emission, tensor: Tensor, source: str) -> Tensor:
-    found = Tensor(name=emission.name(source), sizes=tensor.sizes, element=tensor.element, quant=tensor.quant)
+    found = emission.like(tensor, source)
     shape = emission.integers([-1 if size.is_open else size.one for size in tensor.sizes], "shape")
     emission.add(source, "RESHAPE", [tensor, shape], [found], schema.ReshapeOptionsT(newShape=shape.data))
     return found

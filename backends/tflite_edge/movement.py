@@ -56,24 +56,14 @@ def _spread(builder: GraphBuilder, tensor: Tensor, pieces: list[Axis], wanted: A
     packed = builder.reshaped(tensor, (batch, height, width[0].size, depth), source)
     rest = depth.quotient(side * side)
     assert rest is not None
-    found = Tensor(
-        name=builder.name(f"{tensor.name}_spread"),
-        sizes=(batch, height * side, width[0].size * side, rest),
-        element=tensor.element,
-        quant=tensor.quant,
-    )
+    found = builder.like(tensor, f"{tensor.name}_spread", (batch, height * side, width[0].size * side, rest))
     options = schema.DepthToSpaceOptionsT(blockSize=side.one)
     builder.add(source, "DEPTH_TO_SPACE", [packed], [found], options)
     return found
 
 
 def _permuted(builder: GraphBuilder, tensor: Tensor, order: tuple[int, ...], source: str) -> Tensor:
-    found = Tensor(
-        name=builder.name(f"{tensor.name}_transposed"),
-        sizes=tuple(tensor.sizes[axis] for axis in order),
-        element=tensor.element,
-        quant=tensor.quant,
-    )
+    found = builder.like(tensor, f"{tensor.name}_transposed", tuple(tensor.sizes[axis] for axis in order))
     operand = builder.integers(list(order), "order")
     builder.add(source, "TRANSPOSE", [tensor, operand], [found], schema.TransposeOptionsT())
     return found

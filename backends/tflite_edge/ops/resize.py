@@ -118,12 +118,7 @@ def _repeated(emission: Emission, step: Step, view: View, axis: int, factor: int
     sizes = [view.sizes[index] for index in NHWC]
     inner = fixed(int(np.prod([size.one for size in sizes[position + 1 :]])))
     flat = emission.reshaped(view.tensor, (*sizes[: position + 1], inner), step.name)
-    joined = Tensor(
-        name=emission.name(f"{step.name}_joined"),
-        sizes=(*sizes[: position + 1], fixed(inner.one * factor)),
-        element=flat.element,
-        quant=flat.quant,
-    )
+    joined = emission.like(flat, f"{step.name}_joined", (*sizes[: position + 1], fixed(inner.one * factor)))
     options = schema.ConcatenationOptionsT(axis=position + 1)
     emission.add(step.name, "CONCATENATION", [flat] * factor, [joined], options)
     sides = tuple(fixed(size.one * factor) if index == axis else size for index, size in enumerate(view.sizes))

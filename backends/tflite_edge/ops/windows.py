@@ -171,7 +171,7 @@ def _bordered(emission: Emission, tensor: Tensor, border: tuple[Pair, ...], sour
     sizes = tuple(
         size if not any(ends) else fixed(size.one + sum(ends)) for size, ends in zip(tensor.sizes, border, strict=True)
     )
-    found = Tensor(name=emission.name(f"{tensor.name}_padded"), sizes=sizes, element=tensor.element, quant=tensor.quant)
+    found = emission.like(tensor, f"{tensor.name}_padded", sizes)
     operand = emission.integers(np.array(border, dtype=np.int32), "border")
     if fill is None:
         emission.add(source, "PAD", [tensor, operand], [found], schema.PadOptionsT())
