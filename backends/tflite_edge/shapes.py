@@ -27,7 +27,8 @@ def sizes_of(model: ir.Model) -> Sizes:
         if sides is None or None in sides[1:]:
             raise ModelError(
                 f"input {value.name!r} has shape {sides}: only the batch, axis 0, may be open for target tflite",
-                hint="export the model with a fixed input size",
+                hint="export the model with a fixed input size, or give it one with "
+                f"`python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name {value.name} --input_shape ...`",
             )
     one = _shapes_at(model, 1)
     if not any(None in (static_shape(value) or ()) for value in model.graph.inputs):

@@ -15,6 +15,7 @@ from zsq_export.errors import ModelError, UnsupportedOpError
 from zsq_export.graph.loading import load_model
 from zsq_export.graph.prepare import prepare_model
 
+Shape = tuple[int | str, ...]
 W = {"w": weights(4, 3, 3, 3)}
 CONV = node("Conv", ["x", "w"], "y", "conv1")
 
@@ -41,6 +42,12 @@ def _sequence_input() -> onnx.ModelProto:
     return broken
 
 
+def _two_inputs(first: Shape, second: Shape, dtype: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    built = proto([node("Relu", ["x"], "y"), node("Neg", ["z"], "n")], inputs={"x": first}, outputs=("y", "n"))
+    built.graph.input.append(helper.make_tensor_value_info("z", dtype, second))
+    return built
+
+
 BAD_GRAPHS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[str, ...]]] = {
     "cyclic": (
         lambda: proto(
@@ -62,6 +69,12 @@ BAD_GRAPHS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[str, ...]]] = {
         lambda: proto([node("Cast", ["x"], "y", to=1)], dtype=TensorProto.INT64),
         ("no float inputs", "'x' (INT64)"),
     ),
+    "a number beside the picture": (
+        lambda: _two_inputs(("N", 3, 8, 8), (), TensorProto.INT64),
+        ("'z' (INT64)", "initializer"),
+    ),
+    "two sizes of a batch": (lambda: _two_inputs((1, 4), (2, 4)), ("1 of input 'x'", "2 of input 'z'")),
+    "a batch on another axis": (lambda: _two_inputs(("N", 4), (2, "N", 4)), ("'N'", "axis 1 of 'z'")),
     "dynamic rank": (lambda: proto([node("Relu", ["x"], "y")], inputs={"x": None}), ("'x'", "rank")),
     "sequence input": (_sequence_input, ("'x'", "not a tensor")),
     "NaN": (lambda: _poisoned(np.nan), ("'w'", "conv1", "NaN")),

@@ -325,6 +325,11 @@ _MOVES = {
     "slice negative": _with("Slice", np.array([-5]), np.array([-1]), np.array([-2])),
     "gather one": _with("Gather", np.int64(2), axis=1),
     "gather some": _with("Gather", np.array([5, 0, 3]), axis=1),
+    "gather by a table": _with("Gather", np.array([[5, 0, 3], [1, 1, 4]]), axis=1),
+    "gather all in another shape": Case(
+        nodes=[node("Relu", ["x"], "r"), node("Gather", ["r", "table"], "y", axis=1)],
+        constants={"table": np.arange(6).reshape(2, 3)},
+    ),
     "gather the last": _with("Gather", np.int64(-1), axis=3),
     "transpose and back": Case(
         nodes=[node("Transpose", ["x"], "t", perm=[0, 2, 3, 1]), node("Relu", ["t"], "r"),

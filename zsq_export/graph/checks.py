@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -92,7 +93,7 @@ def check_operators(model: ir.Model) -> None:
 
 
 def check_inputs(model: ir.Model) -> None:
-    """At least one float tensor comes in, and the rank of each is known.
+    """Only float tensors come in, at least one; the rank of each is known, and axis 0 of each counts samples.
 
     Raises:
         ModelError: names the input.
@@ -103,10 +104,32 @@ def check_inputs(model: ir.Model) -> None:
         if value.dtype in FLOAT_TYPES and value.shape is None:
             raise ModelError(f"input {value.name!r} has a dynamic rank: its number of axes is unknown",
                              hint="export with a fixed rank; single axes may stay dynamic")  # fmt: skip
-    if not any(value.dtype in FLOAT_TYPES for value in model.graph.inputs):
-        names = ", ".join(f"{value.name!r} ({value.dtype})" for value in model.graph.inputs) or "none at all"
+    others = [value for value in model.graph.inputs if value.dtype not in FLOAT_TYPES]
+    names = ", ".join(f"{value.name!r} ({value.dtype})" for value in others) or "none at all"
+    if len(others) == len(model.graph.inputs):
         raise ModelError(f"the model has no float inputs: {names}",
                          hint="give the part of the network behind the embedding or decoding step")  # fmt: skip
+    if others:
+        raise ModelError(f"inputs that hold no floats cannot be made up: {names}",
+                         hint="make each a constant of the model: an initializer of its name, no input")  # fmt: skip
+    _check_batch(model.graph.inputs)
+
+
+def _check_batch(inputs: Sequence[ir.Value]) -> None:
+    """States of recurrent networks often have the batch on another axis, where samples cannot be joined."""
+    hint = "give the network with its state inside, or start it from a constant state"
+    shapes = [(value.name, value.shape) for value in inputs if value.shape]
+    fixed = {shape[0]: name for name, shape in shapes if isinstance(shape[0], int)}
+    if len(fixed) > 1:
+        found = " but ".join(f"{side} of input {name!r}" for side, name in fixed.items())
+        raise ModelError(f"axis 0 has to count samples in every input, it is {found}", hint=hint)
+    batches = {shape[0].value: name for name, shape in shapes if not isinstance(shape[0], int) and shape[0].value}
+    for name, shape in shapes:
+        for axis, side in enumerate(shape):
+            if axis and not isinstance(side, int) and side.value in batches and shape[0] != side:
+                first = f"{side.value!r}, on axis 0 of input {batches[side.value]!r},"
+                raise ModelError(f"axis 0 has to count samples in every input, but {first} is axis {axis} of {name!r}",
+                                 hint=hint)  # fmt: skip
 
 
 def check_weights(model: ir.Model) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission
 from zsq_export.backends.tflite_edge.graph import Element, Tensor
+from zsq_export.backends.tflite_edge.ops.shape import as_shape
 from zsq_export.backends.tflite_edge.registry import handles
 from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
@@ -124,7 +125,7 @@ def _equal_parts(step: Step, emission: Emission, view: View, axis: int) -> None:
 
 @handles("Gather", attributes=("axis",))
 def gather(step: Step, emission: Emission) -> None:
-    """Constant indices: a slice where they are consecutive (or one number), else GATHER."""
+    """Constant indices: a slice where they are consecutive (or one number), else GATHER. A table of them is a shape."""
     view = emission.read(step)
     indices = constant_value(step.node.inputs[1])
     if indices is None:
@@ -133,17 +134,19 @@ def gather(step: Step, emission: Emission) -> None:
     if view.sizes[axis].is_open:
         raise UnsupportedOpError(f"node {step.name!r} (Gather): it picks samples of an open batch")
     flat = indices.reshape(-1).astype(np.int64) % view.sizes[axis].one
-    if indices.ndim > 1:
-        raise UnsupportedOpError(f"node {step.name!r} (Gather): target tflite handles a vector of indices or one index")
     consecutive = np.array_equal(flat, np.arange(flat[0], flat[0] + len(flat)))
     if consecutive:
         if len(flat) == 1:
             view = _in_front(emission, step, view, axis)
-        made = cut(emission, step, view, {axis: (int(flat[0]), len(flat), 1)}, str(step.result().value.name))
+        whole = len(flat) == view.sizes[axis].one
+        cuts = {} if whole else {axis: (int(flat[0]), len(flat), 1)}
+        made = cut(emission, step, view, cuts, str(step.result().value.name))
     else:
         made = picked(emission, step, view, axis, flat)
     if indices.ndim == 0:
         made = replace(made, axes=tuple(item for index, item in enumerate(made.axes) if index != axis))
+    elif indices.ndim > 1:
+        made = as_shape(emission, made, emission.sizes_of(step.node.outputs[0]), step.name)
     emission.give(step, made)
 
 

@@ -76,7 +76,6 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any]]] = {
         [onnx.helper.make_node("TopK", ["x", "k"], ["y", "i"], largest=0, name="top")], "largest", {}
     ),
     "last of equal maxima": ([node("ArgMax", ["x"], "y", select_last_index=1)], "select_last_index", {}),
-    "gather by a matrix": ([node("Gather", ["x", "matrix"], "y", axis=1)], "vector of indices", {}),
     "split of the batch": (
         [onnx.helper.make_node("Split", ["x"], ["y", "z"], axis=0, name="split")], "batch", {}
     ),
@@ -105,7 +104,6 @@ CONSTANTS = {
     "roi": np.array([0, 0, 0, 0, 1, 1, 1, 1], dtype=np.float32),
     "k": np.array([2]),
     "zero": np.array([0]),
-    "matrix": np.array([[0, 1], [1, 2]]),
     "v": weights(8),
     "square": weights(8, 8),
     "column": weights(8, 1),
