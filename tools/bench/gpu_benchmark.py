@@ -95,8 +95,8 @@ def _tables(compared: list[Numerics], inversions: list[Inversion]) -> Iterator[s
         yield f"| {item.network} ({item.samples}) | {cells} |"
     yield "| device | optimisation, s | whole calibration, s | BatchNorm loss |"
     yield "|---|---|---|---|"
-    for item in inversions:
-        yield f"| {item.device} | {item.optimisation:.2f} | {item.whole:.1f} | {item.batchnorm_loss:.4f} |"
+    for timed in inversions:
+        yield f"| {timed.device} | {timed.optimisation:.2f} | {timed.whole:.1f} | {timed.batchnorm_loss:.4f} |"
 
 
 def _cell(agreement: float | None, sqnr: float) -> str:
