@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from zsq_export.errors import ArtifactError, DataError, ModelError
 from zsq_export.graph.prepared import InputInfo
+from zsq_export.progress import silent
 from zsq_export.quantization.metrics import sqnr_db
 from zsq_export.validation.accuracy import AccuracyMeter, paired_standard_error
 from zsq_export.validation.comparison import SQNR_LIMIT_DB, OutputMeter, SignalMeter, agreement_of, class_scores
@@ -19,10 +20,6 @@ from zsq_export.validation.running import choose_batch, run_padded
 from zsq_export.validation.samples import Feeds, samples_from_arrays
 
 REAL = InputOrigin.REAL
-
-
-def silent(_message: str, _done: float | None) -> None:
-    pass
 
 
 def meter(reference: np.ndarray, other: np.ndarray, size: int = 3) -> OutputFidelity:

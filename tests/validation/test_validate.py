@@ -20,6 +20,7 @@ from zsq_export.errors import TargetUnavailableError, UsageError
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import InputInfo
 from zsq_export.preprocessing import Preprocessing
+from zsq_export.progress import silent
 from zsq_export.quantization.metrics import sqnr_db
 from zsq_export.reporting.html import render_html
 from zsq_export.reporting.report_json import read_report, report_schema, report_to_dict, write_report
@@ -37,10 +38,6 @@ from zsq_export.validation.validate import Subject, ValidationOptions, validate_
 
 MakeSubject = Callable[[str], Subject]
 QUICK = ValidationOptions(latency=None, threads=1)
-
-
-def silent(_message: str, _done: float | None) -> None:
-    pass
 
 
 def real(model: DigitsModel, count: int = 500) -> Samples:
