@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsq_export.errors import DataError
+from zsq_export.metrics.detection.boxes import Floats, Place, applied, corners
 from zsq_export.metrics.detection.nms import suppress
-from zsq_export.metrics.detection.spec import (
-    Activation,
-    Box,
-    BoxForm,
-    Classes,
-    ClassNumbers,
-    Decoded,
-    DetectionSpec,
-    Head,
-    Layout,
-    Transform,
-    Unit,
-)
+from zsq_export.metrics.detection.spec import Box, Classes, ClassNumbers, Decoded, DetectionSpec, Head, Layout
 from zsq_export.metrics.settings import pick_output
 
-Floats = NDArray[np.float64]
 Outputs = Mapping[str, NDArray[np.float32]]
 
 
@@ -91,7 +79,7 @@ def _decode_head(head: Head, outputs: Outputs, height: int, width: int) -> tuple
     """Boxes [n, 4] and class scores [n, classes] of one output."""
     raw = np.asarray(pick_output(outputs, head.output, "coco-map"), np.float64)
     fields, cells, sides, anchors = _predictions(head, raw, height, width)
-    boxes = _corners(head.box, fields, _Place(cells=cells, cell=sides, anchor=anchors, height=height, width=width))
+    boxes = corners(head.box, fields, Place(cells=cells, cell=sides, anchor=anchors, height=height, width=width))
     return boxes, _class_scores(head, fields)
 
 
@@ -100,14 +88,14 @@ def _class_scores(head: Head, fields: Floats) -> Floats:
         scores = np.ones((len(fields), 1))
     else:
         stop = None if head.classes.count is None else head.classes.field + head.classes.count
-        scores = _apply(head.classes.transform, fields[:, head.classes.field : stop])
+        scores = applied(head.classes.transform, fields[:, head.classes.field : stop])
         if not scores.shape[1]:
             raise DataError(
                 f"coco-map: predictions of {fields.shape[1]} fields have no class scores", hint="see the spec"
             )
     if head.objectness is not None:
         first = head.objectness.field
-        scores = scores * _apply(head.objectness.transform, fields[:, first : first + 1])
+        scores = scores * applied(head.objectness.transform, fields[:, first : first + 1])
     return scores
 
 
@@ -152,81 +140,6 @@ def _listed_cells(strides: tuple[int, ...], count: int, height: int, width: int)
     return np.concatenate(cells), np.concatenate(sides)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Place:
-    cells: Floats
-    cell: Floats
-    anchor: Floats
-    height: int
-    width: int
-
-    def unit(self, unit: Unit) -> Floats:
-        """Pixels per unit, [n, 2] for x and y."""
-        sides = {Unit.PIXELS: np.ones(2), Unit.INPUT: np.array([self.width, self.height], np.float64)}
-        return {Unit.CELL: self.cell, Unit.ANCHOR: self.anchor}[unit] if unit not in sides else sides[unit]
-
-
-def _corners(box: Box, fields: Floats, place: _Place) -> Floats:
-    """Left, top, right, bottom in pixels of the input."""
-    four = fields[:, box.field : box.field + 4]
-    if four.shape[1] != 4:
-        raise DataError(f"coco-map: predictions of {fields.shape[1]} fields have no box at field {box.field}")
-    position = place.unit(box.position_unit)
-    origin = place.cells * place.cell if box.from_cell else 0.0
-    if box.form is BoxForm.SIDES:
-        middle = (place.cells + 0.5) * place.cell
-        near, far = (_apply(box.position, half) * position for half in (four[:, :2], four[:, 2:]))
-        return np.concatenate([middle - near, middle + far], axis=1)
-    if box.form in (BoxForm.CORNERS, BoxForm.CORNERS_YX):
-        four = four if box.form is BoxForm.CORNERS else four[:, [1, 0, 3, 2]]
-        halves = [_apply(box.position, half) * position + origin for half in (four[:, :2], four[:, 2:])]
-        return np.concatenate(halves, axis=1)
-    start = _apply(box.position, four[:, :2]) * position + origin
-    size = _apply(box.size, four[:, 2:]) * place.unit(box.size_unit)
-    start = start - size / 2 if box.form is BoxForm.CENTER else start
-    return np.concatenate([start, start + size], axis=1)
-
-
-def _apply(transform: Transform, values: Floats) -> Floats:
-    activated = _ACTIVATIONS[transform.activation](values) * transform.scale + transform.offset
-    if transform.power == 1:
-        return activated
-    with np.errstate(invalid="ignore"):
-        raised: Floats = activated**transform.power
-    return raised
-
-
-def _tanh(values: Floats) -> Floats:
-    found: Floats = np.tanh(values)
-    return found
-
-
-def _sigmoid(values: Floats) -> Floats:
-    halves: Floats = 0.5 * (1 + np.tanh(0.5 * values))
-    return halves
-
-
-def _softmax(values: Floats) -> Floats:
-    shifted = np.exp(values - values.max(axis=1, keepdims=True))
-    shares: Floats = shifted / shifted.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _exp(values: Floats) -> Floats:
-    with np.errstate(over="ignore"):
-        raised: Floats = np.exp(values)
-    return raised
-
-
-_ACTIVATIONS: Mapping[Activation, Callable[[Floats], Floats]] = {
-    Activation.NONE: lambda values: values,
-    Activation.SIGMOID: _sigmoid,
-    Activation.TANH: _tanh,
-    Activation.EXP: _exp,
-    Activation.SOFTMAX: _softmax,
-}
-
-
 def _read_decoded(spec: Decoded, outputs: Outputs, height: int, width: int) -> Detections:
     boxes = np.asarray(pick_output(outputs, spec.boxes, "coco-map"), np.float64).reshape(-1, 4)
     scores = np.asarray(pick_output(outputs, spec.scores, "coco-map"), np.float64)
@@ -242,9 +155,9 @@ def _read_decoded(spec: Decoded, outputs: Outputs, height: int, width: int) -> D
     if spec.count is not None:
         valid = int(np.rint(pick_output(outputs, spec.count, "coco-map")).reshape(-1)[0])
     identity = Box(form=spec.form, position_unit=spec.unit, size_unit=spec.unit)
-    place = _Place(cells=np.zeros((1, 2)), cell=np.ones((1, 2)), anchor=np.ones((1, 2)), height=height, width=width)
+    place = Place(cells=np.zeros((1, 2)), cell=np.ones((1, 2)), anchor=np.ones((1, 2)), height=height, width=width)
     return Detections(
-        boxes=_corners(identity, boxes, place)[:valid],
+        boxes=corners(identity, boxes, place)[:valid],
         scores=scores[:valid],
         classes=classes[:valid] - spec.first_class,
         numbers=spec.class_numbers,
