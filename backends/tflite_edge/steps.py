@@ -120,7 +120,7 @@ def _check(node: ir.Node, handlers: Mapping[str, Handler]) -> None:
         domain = f"{node.domain}." if node.domain else ""
         raise UnsupportedOpError(
             f"node {node.name!r}: target tflite has no lowering for {domain}{node.op_type}",
-            hint="replace the op in the model",
+            hint="take --target openvino or onnxruntime, or replace the op in the model",
         )
     unknown = [name for name in node.attributes if name not in handlers[node.op_type].attributes]
     if unknown:

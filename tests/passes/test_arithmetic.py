@@ -198,6 +198,13 @@ def test_spatial_mean_is_global_average_pooling(keepdims: int, opset: int, axes:
     assert op_types(built) == ["GlobalAveragePool", *["Flatten"] * (1 - keepdims), "Neg"]
 
 
+def test_a_sum_of_several_is_a_chain_of_adds() -> None:
+    nodes = [node("Relu", ["x"], "a"), node("Neg", ["x"], "b"), node("Sum", ["x", "a", "b", "a"], "y")]
+    built = model(nodes)
+    assert_pass_keeps_outputs(built, UnifySynonyms())
+    assert op_types(built) == ["Relu", "Neg", "Add", "Add", "Add"]
+
+
 def test_other_means_and_sums_stay() -> None:
     nodes = [node("ReduceMean", ["x"], "a", axes=[1]), node("Sum", ["x", "x", "a"], "b"), node("Sum", ["b", "a"], "y")]
     built = model(nodes)

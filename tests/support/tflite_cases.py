@@ -368,6 +368,8 @@ _MOVES = {
     "pad zeros": _with("Pad", np.array([0, 0, 1, 2, 0, 0, 3, 0])),
     "pad channels": _with("Pad", np.array([0, 2, 0, 0, 0, 1, 0, 0])),
     "pad a number": _with("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0.5)),
+    "pad by the edge": _with("Pad", np.array([0, 0, 1, 2, 0, 0, 3, 1]), mode="edge"),
+    "pad channels by the edge": _with("Pad", np.array([0, 2, 0, 0, 0, 0, 0, 1]), mode="edge"),
     "pad reflect": _with("Pad", np.array([0, 0, 1, 2, 0, 0, 3, 1]), mode="reflect"),
     "tile": _with("Tile", np.array([1, 1, 2, 1])),
     "expand": _with("Expand", np.array([1, 6, 4, 1]), shape=("N", 6, 1, 11)),

@@ -7,8 +7,12 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from zsq_export.backends.tflite_edge.emission import Emission
+from zsq_export.backends.tflite_edge.graph import Tensor
+from zsq_export.backends.tflite_edge.ops.slicing import cut
 from zsq_export.backends.tflite_edge.registry import handles
+from zsq_export.backends.tflite_edge.sizes import fixed
 from zsq_export.backends.tflite_edge.steps import Step
+from zsq_export.backends.tflite_edge.views import View
 from zsq_export.errors import UnsupportedOpError
 from zsq_export.graph.topology import constant_scalar, constant_value
 
@@ -17,9 +21,15 @@ _PADS, _FILL, _AXES = 1, 2, 3
 
 @handles("Pad", attributes=("mode",))
 def pad(step: Step, emission: Emission) -> None:
-    """PAD (zeros), PADV2 (another number), MIRROR_PAD (reflect). PAD writes the zero point, so that zeros are zeros."""
+    """PAD (zeros), PADV2 (another number), MIRROR_PAD (reflect), CONCATENATION (edge).
+
+    PAD writes the zero point, so that zeros are zeros.
+    """
     mode = step.node.attributes.get_string("mode", "constant")
     view, order = emission.whole_order(emission.read(step), step.name)
+    if mode == "edge":
+        emission.give(step, _with_edges(step, emission, view, _border(step, len(order))))
+        return
     border = _border(step, len(order))[list(order)]
     operand = emission.integers(border, "border")
     made = emission.result(step, order, quant=view.tensor.quant)
@@ -34,9 +44,31 @@ def pad(step: Step, emission: Emission) -> None:
     else:
         raise UnsupportedOpError(
             f"node {step.name!r} (Pad): target tflite does not handle mode={mode!r}",
-            hint="pad with constant or reflect",
+            hint="pad with constant, reflect or edge",
         )
     emission.give(step, made)
+
+
+def _with_edges(step: Step, emission: Emission, view: View, border: NDArray[np.int64]) -> View:
+    """The first and the last row of every axis as often as it is to be repeated, joined to the axis."""
+    for axis, (before, after) in enumerate(border.tolist()):
+        if not before and not after:
+            continue
+        length = view.sizes[axis]
+        if length.is_open:
+            raise UnsupportedOpError(f"node {step.name!r} (Pad): it pads the batch, which is open")
+        view, order = emission.whole_order(view, step.name)
+        ends = [
+            cut(emission, step, view, {axis: (place, 1, 1)}) if length.one > 1 else view
+            for place in (0, length.one - 1)
+        ]
+        parts: list[Tensor | None] = [ends[0].tensor] * before + [view.tensor] + [ends[1].tensor] * after
+        sizes = tuple(fixed(side.one + before + after) if at == axis else side for at, side in enumerate(view.sizes))
+        made = emission.new(f"{step.name}_edges", sizes, order, view.tensor.quant)
+        options = schema.ConcatenationOptionsT(axis=order.index(axis))
+        emission.add(step.name, "CONCATENATION", parts, [made.tensor], options)
+        view = made
+    return view
 
 
 def _border(step: Step, rank: int) -> NDArray[np.int64]:

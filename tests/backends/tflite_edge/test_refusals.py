@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any]]] = {
     "unknown op": ([node("Det", ["x"], "y")], "no lowering for Det", {}),
     "foreign domain": ([node("Fancy", ["x"], "y", domain="com.example")], "com.example.Fancy", {}),
     "unknown attribute": ([node("Relu", ["x"], "y", mystery=1)], "attribute 'mystery'", {}),
-    "pad by copying the edge": ([node("Pad", ["x", "p"], "y", mode="edge")], "mode='edge'", {}),
+    "pad around": ([node("Pad", ["x", "p"], "y", mode="wrap")], "mode='wrap'", {"opset": 19}),
     "negative pads": ([node("Pad", ["x", "n"], "y")], "negative pads", {}),
     "cubic resize": ([node("Resize", ["x", "", "s"], "y", mode="cubic")], "mode='cubic'", {}),
     "antialiased resize": (
