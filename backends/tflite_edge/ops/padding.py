@@ -62,7 +62,7 @@ def _with_edges(step: Step, emission: Emission, view: View, border: NDArray[np.i
             cut(emission, step, view, {axis: (place, 1, 1)}) if length.one > 1 else view
             for place in (0, length.one - 1)
         ]
-        parts: list[Tensor | None] = [ends[0].tensor] * before + [view.tensor] + [ends[1].tensor] * after
+        parts: list[Tensor | None] = [*[ends[0].tensor] * before, view.tensor, *[ends[1].tensor] * after]
         sizes = tuple(fixed(side.one + before + after) if at == axis else side for at, side in enumerate(view.sizes))
         made = emission.new(f"{step.name}_edges", sizes, order, view.tensor.quant)
         options = schema.ConcatenationOptionsT(axis=order.index(axis))
