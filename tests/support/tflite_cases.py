@@ -266,6 +266,33 @@ _ARITHMETIC = {
         nodes=[node("Mul", ["x", "c"], "m"), node("Round", ["m"], "y")], constants={"c": _f(2.5)}, integer=False
     ),
 }
+_LOGIC = {
+    "where above": Case(
+        nodes=[node("Greater", ["x", "c"], "g"), node("Neg", ["x"], "n"), node("Where", ["g", "x", "n"], "y")],
+        constants={"c": _f(0.3)},
+        integer=False,
+    ),
+    "where of a row, else a number": Case(
+        nodes=[node("ReduceMax", ["x"], "m", axes=[3]), node("LessOrEqual", ["m", "c"], "l"),
+               node("Where", ["l", "x", "zero"], "y")],
+        constants={"c": weights(6, 1, 1), "zero": np.float32(0)},
+        integer=False,
+    ),
+    "where inside of an interval": Case(
+        nodes=[node("GreaterOrEqual", ["x", "low"], "g"), node("Less", ["x", "high"], "l"),
+               node("And", ["g", "l"], "a"), node("Not", ["a"], "n"),
+               node("Equal", ["x", "low"], "e"), node("Or", ["n", "e"], "o"),
+               node("Where", ["o", "high", "x"], "y")],
+        constants={"low": np.float32(-0.5), "high": weights(6, 1, 11)},
+        integer=False,
+    ),
+    "where behind a convolution": Case(
+        nodes=[node("Conv", ["x", "w"], "c"), node("Greater", ["c", "zero"], "g"), node("Mul", ["c", "k"], "m"),
+               node("Where", ["g", "c", "m"], "h"), node("Conv", ["h", "v"], "y")],
+        constants={"w": weights(4, 6, 1, 1), "v": weights(5, 4, 1, 1), "zero": _f(0), "k": _f(0.3)},
+        integer=False,
+    ),
+}  # fmt: skip
 _ACTIVATIONS = {
     "relu": _unary("Relu"),
     "clip -1..1": _with("Clip", np.float32(-1), np.float32(1)),
@@ -446,5 +473,5 @@ _NORMAL = {
     ),
 }
 CASES: Mapping[str, Case] = {
-    **_CONV, **_ROWS, **_DECONV, **_POOL, **_ARITHMETIC, **_ACTIVATIONS, **_MOVES, **_LINEAR, **_NORMAL,
+    **_CONV, **_ROWS, **_DECONV, **_POOL, **_ARITHMETIC, **_LOGIC, **_ACTIVATIONS, **_MOVES, **_LINEAR, **_NORMAL,
 }  # fmt: skip

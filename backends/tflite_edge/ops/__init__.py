@@ -8,6 +8,7 @@ from zsq_export.backends.tflite_edge.ops import (
     deconvolution,
     joining,
     linear,
+    logic,
     normalization,
     padding,
     pooling,
@@ -19,6 +20,6 @@ from zsq_export.backends.tflite_edge.ops import (
 )
 
 __all__ = [
-    "activation", "arithmetic", "convolution", "curves", "deconvolution", "joining", "linear", "normalization",
+    "activation", "arithmetic", "convolution", "curves", "deconvolution", "joining", "linear", "logic", "normalization",
     "padding", "pooling", "reduction", "resize", "selection", "shape", "slicing",
 ]  # fmt: skip

@@ -80,6 +80,12 @@ REFUSED: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any]]] = {
         [onnx.helper.make_node("Split", ["x"], ["y", "z"], axis=0, name="split")], "batch", {}
     ),
     "open height": ([node("Relu", ["x"], "y")], "only the batch", {"inputs": {"x": ("N", 3, "H", 8)}}),
+    "where of constants": ([node("Where", ["yes", "x", "x"], "y")], "condition is a constant", {}),
+    "comparison of integers": (
+        [node("ArgMax", ["x"], "a", axis=1), node("Equal", ["a", "zero"], "e"), node("Where", ["e", "x", "x"], "y")],
+        "compares floats",
+        {},
+    ),
     "vector product": ([node("MatMul", ["x", "v"], "y")], "vectors", {"inputs": {"x": ("N", 8)}}),
     "group norm per group": (
         [node("GroupNormalization", ["x", "g", "g"], "y", num_groups=1)], "per channel", {"opset": 18}
@@ -104,6 +110,7 @@ CONSTANTS = {
     "roi": np.array([0, 0, 0, 0, 1, 1, 1, 1], dtype=np.float32),
     "k": np.array([2]),
     "zero": np.array([0]),
+    "yes": np.array([True]),
     "v": weights(8),
     "square": weights(8, 8),
     "column": weights(8, 1),
