@@ -96,6 +96,7 @@ def test_one_favourite_class_is_no_agreement() -> None:
         (evidence(second=features(0.97, 0.15)), "contradict each other"),
         (evidence(driven=features(0.8, 0.03)), "only 80 % agree"),
         (replace(evidence(), mismatch=1.4), "other statistics than BatchNorm stored"),
+        (replace(evidence(), assumed=True), "convention is assumed"),
         (evidence(BAD, BAD), r"does not follow.*\(1\.5 dB\)"),
     ],
 )

@@ -15,6 +15,7 @@ from zsq_export.estimate.mismatch import calibration_mismatch
 from zsq_export.estimate.predictor import Evidence, predict
 from zsq_export.execution.ort_session import OrtSession
 from zsq_export.graph.prepared import PreparedModel
+from zsq_export.preprocessing import Origin
 from zsq_export.validation.comparison import class_scores
 from zsq_export.validation.forecast import AgreementEstimate, AgreementKind
 from zsq_export.validation.running import Run, choose_batch, run_padded
@@ -35,6 +36,8 @@ class Estimator:
         self.sets = held_out_sets(
             prepared, seed=calibration.provenance.seed, preprocessing=calibration.preprocessing, driven=not quick
         )
+        convention = calibration.preprocessing
+        self._assumed = convention is not None and convention.origin is Origin.ASSUMED
         self._mismatch = calibration_mismatch(prepared, calibration.statistics)
         reference = OrtSession(prepared.source.path)
         self._batch = choose_batch(self.sets[0].samples, prepared.inputs, reference.run)
@@ -53,7 +56,9 @@ class Estimator:
         features = {name: self._features(name, output, found[name][output]) for name in found}
         scores = class_scores(self._exact[self.sets[0].name][output])
         classes = 0 if scores is None else scores.shape[1]
-        return predict(Evidence(kind=kind, sets=features, classes=classes, mismatch=self._mismatch))
+        return predict(
+            Evidence(kind=kind, sets=features, classes=classes, mismatch=self._mismatch, assumed=self._assumed)
+        )
 
     @property
     def kind(self) -> AgreementKind:

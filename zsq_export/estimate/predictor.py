@@ -34,12 +34,14 @@ class Evidence:
         sets: held-out sets by name.
         classes: of the output; 0 where it holds none.
         mismatch: of BatchNorm statistics with those of the calibration; None where there are none.
+        assumed: whether nobody said, and the model did not tell, how pictures become its input.
     """
 
     kind: AgreementKind
     sets: Mapping[str, SetFeatures]
     classes: int = 0
     mismatch: float | None = None
+    assumed: bool = False
 
     @property
     def natural(self) -> tuple[SetFeatures, ...]:
@@ -148,6 +150,8 @@ def doubts(evidence: Evidence) -> tuple[str, ...]:
             f"calibration saw other statistics than BatchNorm stored (mismatch {evidence.mismatch:.2f}, "
             f"{_MISMATCH:g} is much)"
         )
+    if evidence.assumed:
+        found.append("the input convention is assumed, on another the ranges do not fit: give --mean and --std")
     return tuple(found)
 
 
